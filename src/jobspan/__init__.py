@@ -1,0 +1,1 @@
+"""Job and client-run records that open, add up and close by themselves."""
