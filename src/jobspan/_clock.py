@@ -1,0 +1,89 @@
+"""The only place that asks what time it is.
+
+Instants are integer nanoseconds since the Unix epoch, UTC. Within one process they never go
+backwards: they are the wall clock read once, plus a clock that only moves forward (and goes on
+while the machine sleeps, where the system has such a clock). `resync` looks at the wall clock
+again; a job does so when it opens, so that a machine whose clock was set right is followed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+_JUMP_NS = 1_000_000_000
+"""A difference to the wall clock up to this (1 s) is drift, beyond it the clock was set."""
+
+
+def _forward_clock() -> Callable[[], int]:
+    boottime = getattr(time, "CLOCK_BOOTTIME", None)
+    if boottime is None:
+        return time.monotonic_ns
+
+    def boottime_ns(_gettime: Callable[[int], int] = time.clock_gettime_ns, _id: int = boottime) -> int:
+        return _gettime(_id)
+
+    return boottime_ns
+
+
+class Clock:
+    """Gives the time; tests put a frozen one in its place with `use`."""
+
+    def __init__(self) -> None:
+        self._forward = _forward_clock()
+        self._offset_ns = time.time_ns() - self._forward()
+
+    def now_ns(self) -> int:
+        """Return nanoseconds since the epoch, never less than an earlier answer between two resyncs."""
+        return self._offset_ns + self._forward()
+
+    def resync(self) -> int:
+        """Follow the wall clock; return by how many nanoseconds it was moved (0 for mere drift)."""
+        moved_ns = time.time_ns() - self.now_ns()
+        if -_JUMP_NS < moved_ns < _JUMP_NS:
+            return 0
+        self._offset_ns += moved_ns
+        return moved_ns
+
+
+class FrozenClock(Clock):
+    """A clock for tests: stands still until `advance` moves it."""
+
+    def __init__(self, start_ns: int = 1_750_000_000_000_000_000) -> None:
+        super().__init__()
+        self._now_ns = start_ns
+
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    def resync(self) -> int:
+        return 0
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward by `seconds`."""
+        self._now_ns += round(seconds * 1e9)
+
+
+_clock = Clock()
+
+
+def now_ns() -> int:
+    """Return the current instant in nanoseconds since the epoch, UTC."""
+    return _clock.now_ns()
+
+
+def resync() -> int:
+    """Look at the wall clock again; return the jump in nanoseconds, 0 if there was none."""
+    return _clock.resync()
+
+
+def use(clock: Clock) -> Clock:
+    """Put `clock` in charge and return the one it replaces."""
+    global _clock
+    previous, _clock = _clock, clock
+    return previous
+
+
+def monotonic() -> float:
+    """Return seconds of a clock for measuring waits; its zero means nothing."""
+    return time.monotonic()
