@@ -1,0 +1,186 @@
+"""Rows of the ledger to parts, runs and entries, and back. Defaults are left out of the JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from jobspan.model.entry import Entry
+from jobspan.model.numbers import Counters, Seen
+from jobspan.model.part import Ending, Part
+from jobspan.model.run import Run
+from jobspan.model.status import Left, Status
+from jobspan.model.workspace import Process
+
+Row = tuple[Any, ...]
+
+_PART_PLAIN = (
+    "top",
+    "free",
+    "label",
+    "name",
+    "errors",
+    "spend",
+    "skipped",
+    "items",
+    "last_ns",
+    "stash",
+    "below",
+    "below_errors",
+    "operations",
+    "given",
+    "given_errors",
+    "given_status",
+    "lane",
+)
+_RUN_PLAIN = (
+    "counts",
+    "errors",
+    "spend",
+    "skipped",
+    "failure_type",
+    "failure",
+    "clients",
+    "client_counts",
+    "client_errors",
+    "client_end_ns",
+    "shared",
+)
+
+
+def _dump(data: dict[str, Any]) -> str:
+    return json.dumps(data, separators=(",", ":"))
+
+
+def _ending_row(ending: Ending) -> list[Any]:
+    return [ending.how, ending.at_ns, ending.type, ending.message, ending.stamp, ending.lane]
+
+
+def _ending(row: list[Any]) -> Ending:
+    how, at_ns, kind, message, stamp, lane = row
+    return Ending(Left(how), at_ns, kind, message, (stamp[0], stamp[1], stamp[2]), lane)
+
+
+def _fields(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: (e, (s[0], s[1], s[2]), value) for name, (e, s, value) in data.items()}
+
+
+def part_row(part: Part) -> Row:
+    """Return the row of a part."""
+    data: dict[str, Any] = {name: value for name in _PART_PLAIN if (value := getattr(part, name))}
+    if part.attempt != 1:
+        data["attempt"] = part.attempt
+    counters = part.counters
+    if counters.later or counters.settings:
+        data["counters"] = counters.to_json()
+    elif counters.base:
+        data["base"] = counters.base
+    if part.fields:
+        data["fields"] = part.fields
+    if part.ending is not None:
+        data["ending"] = _ending_row(part.ending)
+    if part.inferred is not None:
+        data["inferred"] = _ending_row(part.inferred)
+    data["seen"] = part.seen.to_text()
+    return (
+        part.uid,
+        part.kind,
+        part.run,
+        part.job,
+        part.parent,
+        part.process,
+        1 if part.ending is not None else 2 if part.inferred is not None else 0,
+        part.start_ns,
+        part.deadline_ns,
+        _dump(data),
+    )
+
+
+def read_part(row: Row) -> Part:
+    """Return the part of a row of `queries.PARTS`."""
+    uid, kind, run, job, parent, process, start_ns, deadline_ns, text = row
+    data: dict[str, Any] = json.loads(text)
+    part = Part(
+        uid,
+        kind,
+        run=run,
+        job=job,
+        parent=parent,
+        process=process,
+        start_ns=start_ns,
+        deadline_ns=deadline_ns,
+    )
+    for name in _PART_PLAIN:
+        if name in data:
+            setattr(part, name, data[name])
+    part.attempt = data.get("attempt", 1)
+    if "counters" in data:
+        part.counters = Counters.from_json(data["counters"])
+    elif "base" in data:
+        part.counters.base = data["base"]
+    part.fields = _fields(data.get("fields", {}))
+    part.ending = _ending(data["ending"]) if "ending" in data else None
+    part.inferred = _ending(data["inferred"]) if "inferred" in data else None
+    part.seen = Seen.from_text(data["seen"])
+    return part
+
+
+def run_row(run: Run, version: int) -> Row:
+    """Return the row of a run."""
+    data: dict[str, Any] = {name: value for name in _RUN_PLAIN if (value := getattr(run, name))}
+    if run.attempts != 1:
+        data["attempts"] = run.attempts
+    if run.fields:
+        data["fields"] = run.fields
+    if run.destinations:
+        data["to"] = run.destinations
+    return (
+        run.uid,
+        run.kind,
+        run.job,
+        run.label,
+        run.run_id,
+        run.status.value,
+        run.start_ns,
+        run.end_ns,
+        _dump(data),
+        version,
+    )
+
+
+def read_run(row: Row) -> Run:
+    """Return the run of a row of `queries.RUNS`."""
+    uid, kind, job, label, run_id, status, start_ns, end_ns, text = row
+    data: dict[str, Any] = json.loads(text)
+    run = Run(uid, kind, job, label, run_id, start_ns=start_ns, end_ns=end_ns, status=Status(status))
+    for name in _RUN_PLAIN:
+        if name in data:
+            setattr(run, name, data[name])
+    run.attempts = data.get("attempts", 1)
+    run.fields = _fields(data.get("fields", {}))
+    run.destinations = tuple(data.get("to", ()))
+    return run
+
+
+def entry_row(entry: Entry) -> Row:
+    """Return the row of an entry."""
+    at_ns, writer, seq = entry.stamp
+    place = (entry.kind, entry.part, entry.top, entry.run, entry.job)
+    return (*place, at_ns, writer, seq, _dump(entry.data), entry.source, entry.key)
+
+
+def read_entry(row: Row) -> Entry:
+    """Return the entry of a row of `queries.KEYED` and its like."""
+    kind, part, top, run, job, at_ns, writer, seq, text, source, key = row
+    return Entry(kind, part, top, run, job, (at_ns, writer, seq), json.loads(text), source, key)
+
+
+def process_row(process: Process) -> Row:
+    """Return the row of a process."""
+    return (process.uid, _dump(process.about), process.last_ns, process.gone_ns)
+
+
+def read_process(row: Row) -> Process:
+    """Return the process of a row."""
+    uid, about, last_ns, gone_ns = row
+    return Process(uid, json.loads(about), last_ns, gone_ns)

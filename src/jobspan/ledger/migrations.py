@@ -1,0 +1,94 @@
+"""The ledger's tables, as numbered migrations, each run in one transaction.
+
+`user_version` holds the number of the last migration, `application_id` says that the file is ours.
+A ledger with a higher number was written by a newer jobspan: it is refused, never touched.
+"""
+
+from __future__ import annotations
+
+APPLICATION_ID = 0x4A6F6253  # "JobS"
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        # Jobs and client runs, with everything derived from their parts.
+        """
+        CREATE TABLE runs (
+            uid TEXT PRIMARY KEY,
+            kind TEXT NOT NULL,              -- j: job, c: client run
+            job TEXT NOT NULL,               -- uid of the job
+            label TEXT NOT NULL,             -- job type, or client id
+            run_id TEXT,                     -- of a job: YYMMDD-HHMMSS
+            status TEXT NOT NULL,
+            start_ns INTEGER,
+            end_ns INTEGER,
+            data TEXT NOT NULL,              -- JSON: counts, errors, spend, ...
+            version INTEGER NOT NULL         -- grows with every change, over all runs
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX runs_by_job ON runs (job)",
+        "CREATE INDEX runs_by_run_id ON runs (run_id) WHERE run_id IS NOT NULL",
+        "CREATE INDEX jobs_by_start ON runs (start_ns) WHERE kind = 'j'",
+        "CREATE INDEX jobs_provisional ON runs (uid) WHERE instr(run_id, '~') > 0",
+        # One row for each entering of a job, client run or operation.
+        """
+        CREATE TABLE parts (
+            uid TEXT PRIMARY KEY,
+            kind TEXT NOT NULL,              -- j, c, o: operation
+            run TEXT,
+            job TEXT,
+            parent TEXT,
+            process TEXT,
+            closed INTEGER NOT NULL,         -- 0 open, 1 it said itself how it ended, 2 inferred
+            start_ns INTEGER,
+            deadline_ns INTEGER,
+            data TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX parts_by_run ON parts (run, kind)",
+        "CREATE INDEX parts_open_by_parent ON parts (parent) WHERE closed <> 1",
+        "CREATE INDEX parts_open_by_process ON parts (process) WHERE closed <> 1",
+        "CREATE INDEX parts_open_by_deadline ON parts (deadline_ns) WHERE closed = 0 AND deadline_ns IS NOT NULL",
+        # Single facts: usage, cost, item, error, note, skip.
+        """
+        CREATE TABLE entries (
+            id INTEGER PRIMARY KEY,
+            kind TEXT NOT NULL,
+            job TEXT NOT NULL,
+            run TEXT NOT NULL,
+            top TEXT NOT NULL,
+            part TEXT NOT NULL,
+            source TEXT NOT NULL,
+            key TEXT,
+            at_ns INTEGER NOT NULL,
+            writer TEXT NOT NULL,
+            seq INTEGER NOT NULL,
+            data TEXT NOT NULL
+        )
+        """,
+        "CREATE INDEX entries_by_run ON entries (job, run, kind)",
+        "CREATE INDEX entries_by_key ON entries (job, kind, source, key) WHERE key IS NOT NULL",
+        # How far each journal is folded; moved in the same transaction as what it brought.
+        """
+        CREATE TABLE journals (
+            name TEXT PRIMARY KEY,
+            process TEXT,
+            offset INTEGER NOT NULL,
+            skipped INTEGER NOT NULL,
+            done INTEGER NOT NULL
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE processes (
+            uid TEXT PRIMARY KEY,
+            about TEXT NOT NULL,
+            last_ns INTEGER NOT NULL,
+            gone_ns INTEGER
+        ) WITHOUT ROWID
+        """,
+        # Which events were applied, of writers that are not the opener of a part.
+        "CREATE TABLE writers (writer TEXT PRIMARY KEY, seen TEXT NOT NULL) WITHOUT ROWID",
+        # Other texts a job was known by: provisional ids.
+        "CREATE TABLE aliases (alias TEXT PRIMARY KEY, job TEXT NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    ),
+)

@@ -1,0 +1,70 @@
+"""Every query of the ledger, named and described; ``{many}`` stands for a list of parameters."""
+
+from __future__ import annotations
+
+# --- what the fold reads
+_PART = "SELECT uid, kind, run, job, parent, process, start_ns, deadline_ns, data FROM parts"
+_RUN = "SELECT uid, kind, job, label, run_id, status, start_ns, end_ns, data FROM runs"
+PARTS = _PART + " WHERE uid IN ({many})"
+RUNS = _RUN + " WHERE uid IN ({many})"
+TOPS = _PART + " WHERE run IN ({many}) AND kind <> 'o'"
+"""The parts of runs, without operations."""
+OPEN_CHILDREN = _PART + " WHERE parent IN ({many}) AND closed <> 1"
+UNCLOSED_OF_PROCESS = _PART + " WHERE process = ? AND closed <> 1"
+OVERDUE = _PART + " WHERE closed = 0 AND deadline_ns IS NOT NULL AND deadline_ns <= ? LIMIT 1000"
+OPEN_PROCESSES = (
+    "SELECT uid, about, last_ns, gone_ns FROM processes WHERE gone_ns IS NULL AND uid IN"
+    " (SELECT DISTINCT process FROM parts WHERE closed <> 1 AND process IS NOT NULL)"
+)
+"""Processes not known to be dead that left something open."""
+PROCESS = "SELECT uid, about, last_ns, gone_ns FROM processes WHERE uid = ?"
+WRITER = "SELECT seen FROM writers WHERE writer = ?"
+_ENTRY = "SELECT kind, part, top, run, job, at_ns, writer, seq, data, source, key FROM entries"
+KEYED = _ENTRY + " WHERE job = ? AND kind = ? AND source = ? AND key = ?"
+ITEMS = _ENTRY + " WHERE job = (SELECT job FROM runs WHERE uid = :run) AND run = :run AND kind = 'item'"
+
+# --- what the fold writes
+PUT_PART = "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_RUN = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_ENTRY = (
+    "INSERT INTO entries (kind, part, top, run, job, at_ns, writer, seq, data, source, key)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+PUT_PROCESS = "INSERT OR REPLACE INTO processes VALUES (?, ?, ?, ?)"
+PUT_WRITER = "INSERT OR REPLACE INTO writers VALUES (?, ?)"
+PUT_ALIAS = "INSERT OR IGNORE INTO aliases VALUES (?, ?)"
+
+# --- journals
+JOURNALS = "SELECT name, process, offset, skipped, done FROM journals"
+PUT_JOURNAL = "INSERT OR REPLACE INTO journals VALUES (?, ?, ?, ?, ?)"
+FORGET_JOURNALS = "DELETE FROM journals WHERE done = 1 AND name IN ({many})"
+
+# --- run ids
+PROVISIONAL = "SELECT uid FROM runs WHERE instr(run_id, '~') > 0 LIMIT 1000"
+SAME_RUN_ID = "SELECT uid, start_ns FROM runs WHERE run_id = ? AND uid <> ?"
+JOB_BY_RUN_ID = "SELECT uid FROM runs WHERE run_id = ? ORDER BY start_ns LIMIT 1"
+JOB_BY_ALIAS = "SELECT job FROM aliases WHERE alias = ?"
+
+# --- what readers ask
+JOBS_NEWEST_FIRST = (
+    _RUN + " WHERE kind = 'j' AND run_id IS NOT NULL ORDER BY start_ns DESC, run_id DESC LIMIT ?"
+)
+RUN = _RUN + " WHERE uid = ?"
+CLIENT_RUNS_OF_JOB = _RUN + " WHERE job = ? AND kind = 'c' AND start_ns IS NOT NULL ORDER BY start_ns, uid"
+CLIENT_RUN_BY_RUN_ID = (
+    "SELECT c.uid FROM runs j JOIN runs c ON c.uid = j.uid || '/' || substr(:text, length(j.run_id) + 2)"
+    " WHERE j.run_id IN (substr(:text, 1, 13), substr(:text, 1, 20)) AND j.run_id || '-' || c.label = :text"
+)
+"""The client run people call ``:text``: looked up by both halves, never taken apart on a hyphen."""
+OPERATIONS_OF_RUNS = _PART + " WHERE run IN ({many}) AND kind = 'o' ORDER BY start_ns, uid"
+ENTRIES_OF_RUN = (
+    _ENTRY + " WHERE job = ? AND run = ? AND kind IN ('note', 'skip', 'error') ORDER BY at_ns LIMIT 20000"
+)
+ERRORS_OF_JOB = _ENTRY + " WHERE job = ? AND kind = 'error' ORDER BY at_ns LIMIT 20000"
+USAGE = (
+    "SELECT e.kind, e.job, e.run, e.source, e.key, e.at_ns, e.writer, e.seq, e.data, r.label, r.kind, j.run_id, j.label"
+    " FROM entries e JOIN runs r ON r.uid = e.run JOIN runs j ON j.uid = e.job WHERE e.kind IN ('usage', 'cost')"
+    " ORDER BY e.at_ns, e.writer, e.seq"
+)
+FACT = "SELECT value FROM facts WHERE name = ?"
+PUT_FACT = "INSERT OR REPLACE INTO facts VALUES (?, ?)"

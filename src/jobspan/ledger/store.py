@@ -1,0 +1,84 @@
+"""The fold's view of an SQLite connection: what it reads, and one call that writes back what changed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+
+from jobspan.ledger import codec, queries
+from jobspan.model.entry import Entry
+from jobspan.model.numbers import Seen
+from jobspan.model.part import Part
+from jobspan.model.run import Run
+from jobspan.model.workspace import Process, Workspace
+
+_AT_ONCE = 500
+"""Parameters in one query; SQLite's old limit is 999."""
+
+
+def select_many(connection: sqlite3.Connection, query: str, values: Iterable[str]) -> Iterator[codec.Row]:
+    """Run a query with a ``{many}`` list over any number of values."""
+    listed = list(values)
+    for start in range(0, len(listed), _AT_ONCE):
+        some = listed[start : start + _AT_ONCE]
+        yield from connection.execute(query.format(many=",".join("?" * len(some))), some)
+
+
+class SqliteStore:
+    """A `Store` on an open connection; the caller owns the transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def load_parts(self, uids: Iterable[str]) -> list[Part]:
+        return [codec.read_part(row) for row in select_many(self._connection, queries.PARTS, uids)]
+
+    def load_runs(self, uids: Iterable[str]) -> list[Run]:
+        return [codec.read_run(row) for row in select_many(self._connection, queries.RUNS, uids)]
+
+    def load_tops(self, runs: Iterable[str]) -> list[Part]:
+        return [codec.read_part(row) for row in select_many(self._connection, queries.TOPS, runs)]
+
+    def load_open_children(self, parts: Iterable[str]) -> list[Part]:
+        return [codec.read_part(row) for row in select_many(self._connection, queries.OPEN_CHILDREN, parts)]
+
+    def load_unclosed_of_process(self, process: str) -> list[Part]:
+        return [codec.read_part(r) for r in self._connection.execute(queries.UNCLOSED_OF_PROCESS, (process,))]
+
+    def load_overdue(self, now_ns: int) -> list[Part]:
+        """Return open parts whose deadline has passed."""
+        return [codec.read_part(row) for row in self._connection.execute(queries.OVERDUE, (now_ns,))]
+
+    def load_open_processes(self) -> list[Process]:
+        """Return the processes not known to be dead that left something open."""
+        return [codec.read_process(row) for row in self._connection.execute(queries.OPEN_PROCESSES)]
+
+    def load_process(self, uid: str) -> Process | None:
+        row = self._connection.execute(queries.PROCESS, (uid,)).fetchone()
+        return None if row is None else codec.read_process(row)
+
+    def load_writer(self, writer: str) -> Seen | None:
+        row = self._connection.execute(queries.WRITER, (writer,)).fetchone()
+        return None if row is None else Seen.from_text(row[0])
+
+    def load_keyed(self, job: str, kind: str, source: str, key: str) -> list[Entry]:
+        rows = self._connection.execute(queries.KEYED, (job, kind, source, key))
+        return [codec.read_entry(row) for row in rows]
+
+    def load_items(self, run: str) -> list[Entry]:
+        return [codec.read_entry(row) for row in self._connection.execute(queries.ITEMS, {"run": run})]
+
+    def write(self, space: Workspace) -> None:
+        """Write back everything a pass of the fold changed."""
+        put = self._connection.executemany
+        row = self._connection.execute(queries.FACT, ("version",)).fetchone()
+        version = 1 if row is None else int(row[0]) + 1
+        put(queries.PUT_PART, map(codec.part_row, space.parts.values()))
+        put(
+            queries.PUT_RUN,
+            (codec.run_row(run, version + n) for n, run in enumerate(space.runs.values())),
+        )
+        put(queries.PUT_FACT, [("version", str(version + len(space.runs) - 1))])
+        put(queries.PUT_ENTRY, map(codec.entry_row, space.entries))
+        put(queries.PUT_PROCESS, map(codec.process_row, space.processes.values()))
+        put(queries.PUT_WRITER, ((writer, seen.to_text()) for writer, seen in space.writers.items()))

@@ -1,0 +1,133 @@
+"""The state of a part: one entering of a job, a client run or an operation, and what was booked in it.
+
+Parts of one run add up. Several entries with the same part name are *attempts* of one part; the
+winner gives the results, all of them give the spend. An operation is a part below another one, its
+*top*: the job's or client run's part it stands in, which takes over its numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from jobspan.model.event import Event
+from jobspan.model.numbers import Counters, Seen, Stamp, Sums
+from jobspan.model.status import Left, Status, combine, success_rank
+
+Kind = Literal["j", "c", "o"]
+JOB: Kind = "j"
+CLIENT_RUN: Kind = "c"
+OPERATION: Kind = "o"
+
+
+@dataclass(slots=True)
+class Ending:
+    """How and when a part ended, and why."""
+
+    how: Left
+    at_ns: int
+    type: str = ""
+    message: str = ""
+    stamp: Stamp = (0, "", 0)
+    lane: int = 0
+
+
+@dataclass(slots=True)
+class Part:
+    """One entering of a run. Everything before `counters` comes from the open event."""
+
+    uid: str
+    kind: Kind = CLIENT_RUN
+    run: str | None = None
+    job: str | None = None
+    top: str | None = None
+    parent: str | None = None
+    process: str | None = None
+    free: bool = False
+    label: str = ""
+    name: str = ""
+    attempt: int = 1
+    lane: int = 0
+    start_ns: int | None = None
+    deadline_ns: int | None = None
+    counters: Counters = field(default_factory=Counters)
+    errors: int = 0
+    spend: Sums = field(default_factory=dict[str, int])
+    fields: dict[str, tuple[int, Stamp, Any]] = field(default_factory=dict[str, tuple[int, Stamp, Any]])
+    ending: Ending | None = None
+    inferred: Ending | None = None
+    skipped: str | None = None
+    items: bool = False
+    last_ns: int = 0
+    seen: Seen = field(default_factory=Seen)
+    stash: list[Event] = field(default_factory=list[Event])
+    below: Sums = field(default_factory=dict[str, int])
+    below_errors: int = 0
+    operations: Sums = field(default_factory=dict[str, int])
+    given: Sums = field(default_factory=dict[str, int])
+    given_errors: int = 0
+    given_status: str = ""
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether its open event was seen; until then its other events wait in `stash`."""
+        return self.run is not None
+
+    @property
+    def end(self) -> Ending | None:
+        """How it ended: as it said itself, else as was inferred, else not yet."""
+        return self.ending or self.inferred
+
+    @property
+    def is_vanished(self) -> bool:
+        """Whether it ended only because its process did."""
+        return self.end is not None and self.end.how is Left.VANISHED
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether it was skipped and left well."""
+        return self.skipped is not None and self.status is Status.COMPLETED
+
+    @property
+    def status(self) -> Status:
+        """Its own status, with its operations."""
+        end = self.end
+        if end is None or self.operations.get(Status.RUNNING):
+            return Status.RUNNING
+        unwell = any(n for status, n in self.operations.items() if status != Status.COMPLETED)
+        return combine(end.how, (), errors=unwell or self.total_errors > 0)
+
+    @property
+    def total_errors(self) -> int:
+        """Its errors and those of its operations, or what they were set to."""
+        held = self.counters.settings.get("errors")
+        return (self.errors if held is None else held[2]) + self.below_errors
+
+    def results(self) -> Sums:
+        """Return its counts and those of its operations."""
+        values = self.counters.values()
+        if not self.below:
+            return values
+        total = dict(values)
+        for name, value in self.below.items():
+            total[name] = total.get(name, 0) + value
+        return total
+
+    def winning_order(self) -> tuple[int, int, int, str]:
+        """Return its place among the attempts of a part: (success, attempt number, started at, writer id)."""
+        rank = success_rank(self.status, vanished=self.is_vanished)
+        return (rank, self.attempt, self.start_ns or 0, self.uid)
+
+
+def winners(parts: list[Part]) -> tuple[list[Part], int]:
+    """Return the winning attempt of every part, and the largest number of attempts of one part.
+
+    Open attempts don't compete while another attempt of the same part has ended.
+    """
+    if len(parts) == 1:
+        return parts, 1
+    groups: dict[str, list[Part]] = {}
+    for part in parts:
+        groups.setdefault(part.name or part.uid, []).append(part)
+    chosen = [max(group, key=Part.winning_order) for group in groups.values()]
+    return chosen, max(len(group) for group in groups.values())

@@ -1,0 +1,142 @@
+"""The state of a run: a job or a client run, derived from its parts and, for a job, its client runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobspan.model.numbers import Stamp, Sums
+from jobspan.model.part import JOB, Ending, Kind, Part, winners
+from jobspan.model.status import Left, Status, combine
+
+Share = tuple[Sums, int, str, int]
+"""What a client run gives its job: (counts, errors, status or "skipped", end)."""
+
+Fields = dict[str, tuple[int, Stamp, Any]]
+
+
+def client_run_uid(job: str, client: str) -> str:
+    """Return the inside name of a client run. It is never read back apart: `Run` keeps both halves."""
+    return f"{job}/{client}"
+
+
+@dataclass(slots=True)
+class Run:
+    """A job or a client run as the ledger keeps it. All but the first block is derived."""
+
+    uid: str
+    kind: Kind
+    job: str
+    label: str = ""
+    run_id: str | None = None
+    destinations: tuple[str, ...] = ()
+    start_ns: int | None = None
+
+    status: Status = Status.RUNNING
+    end_ns: int | None = None
+    counts: Sums = field(default_factory=dict[str, int])
+    errors: int = 0
+    spend: Sums = field(default_factory=dict[str, int])
+    skipped: bool = False
+    attempts: int = 1
+    fields: Fields = field(default_factory=dict[str, tuple[int, Stamp, Any]])
+    failure_type: str = ""
+    failure: str = ""
+
+    clients: Sums = field(default_factory=dict[str, int])
+    """Of a job: how many client runs have which status; ``skipped`` counts apart."""
+    client_counts: Sums = field(default_factory=dict[str, int])
+    client_errors: int = 0
+    client_end_ns: int = 0
+    shared: bool = False
+    """Of a client run: whether its job has its share."""
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether its own open event was seen."""
+        return self.start_ns is not None
+
+    def derive(self, tops: list[Part], repeated: Sums | None = None) -> None:
+        """Work out everything derived from its parts (`tops`: without operations).
+
+        Args:
+            tops: The parts of this run, in any order.
+            repeated: Of a client run: counts of items that several winning parts booked, to be
+                taken away once.
+        """
+        opened = [part for part in tops if part.is_opened]
+        chosen, self.attempts = winners(opened) if opened else ([], 1)
+        starts = [part.start_ns for part in opened if part.start_ns is not None]
+        self.start_ns = min(starts) if starts else self.start_ns
+        self._take_results(chosen, repeated)
+        self._take_fields(opened)
+        if self.kind == JOB:
+            self._derive_job(opened, chosen)
+        else:
+            self._derive_client_run(opened, chosen)
+
+    def _take_results(self, chosen: list[Part], repeated: Sums | None) -> None:
+        counts = dict(self.client_counts) if self.kind == JOB else {}
+        for part in chosen:
+            for name, value in part.results().items():
+                counts[name] = counts.get(name, 0) + value
+        for name, value in (repeated or {}).items():
+            counts[name] -= value
+        self.counts = counts
+        self.errors = self.client_errors + sum(part.total_errors for part in chosen)
+        last = self._unwell_end(chosen)
+        self.failure_type, self.failure = (last.type, last.message) if last else ("", "")
+
+    def _left(self, chosen: list[Part]) -> Left:
+        last = self._unwell_end(chosen)
+        return last.how if last else Left.OK
+
+    @staticmethod
+    def _unwell_end(chosen: list[Part]) -> Ending | None:
+        """Return the last ending of a winning part that was not a normal one."""
+        ends = [part.end for part in chosen if part.end and part.end.how not in (Left.OK, Left.WITH_ERRORS)]
+        return max(ends, key=lambda end: (end.at_ns, end.stamp), default=None)
+
+    def _take_fields(self, opened: list[Part]) -> None:
+        fields: Fields = {}
+        for part in opened:
+            for name, value in part.fields.items():
+                if name not in fields or fields[name][:2] < value[:2]:
+                    fields[name] = value
+        self.fields = fields
+
+    def _derive_client_run(self, opened: list[Part], chosen: list[Part]) -> None:
+        self.skipped = bool(chosen) and all(part.is_skipped for part in chosen)
+        statuses = [part.status for part in opened]
+        if not opened or Status.RUNNING in statuses:
+            self.status, self.end_ns = Status.RUNNING, None
+            return
+        below = [part.status for part in chosen if not part.is_skipped]
+        self.status = combine(None, below, errors=any(part.total_errors for part in chosen))
+        self.end_ns = max(part.end.at_ns for part in opened if part.end)
+
+    def _derive_job(self, opened: list[Part], chosen: list[Part]) -> None:
+        if not opened or self.clients.get(Status.RUNNING) or any(p.status is Status.RUNNING for p in opened):
+            self.status, self.end_ns = Status.RUNNING, None
+            return
+        below = [status for status in Status if self.clients.get(status)]
+        unwell = any(part.status is not Status.COMPLETED for part in chosen)
+        self.status = combine(self._left(chosen), below, errors=unwell)
+        self.end_ns = max([self.client_end_ns, *(part.end.at_ns for part in opened if part.end)])
+
+    def share(self) -> Share:
+        """Return what a client run gives its job."""
+        return (self.counts, self.errors, "skipped" if self.skipped else self.status, self.end_ns or 0)
+
+    def take_share(self, old: Share | None, new: Share) -> None:
+        """Replace what one client run gave before by what it gives now."""
+        if old is not None:
+            for name, value in old[0].items():
+                self.client_counts[name] = self.client_counts.get(name, 0) - value
+            self.client_errors -= old[1]
+            self.clients[old[2]] = self.clients.get(old[2], 0) - 1
+        for name, value in new[0].items():
+            self.client_counts[name] = self.client_counts.get(name, 0) + value
+        self.client_errors += new[1]
+        self.clients[new[2]] = self.clients.get(new[2], 0) + 1
+        self.client_end_ns = max(self.client_end_ns, new[3])

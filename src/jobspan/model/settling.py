@@ -1,0 +1,120 @@
+"""Settling: everything that follows from the events a pass has applied.
+
+In this order: what closed parts and dead processes left open, what operations give the part above
+them, then client runs, then jobs.
+"""
+
+from __future__ import annotations
+
+from jobspan.model.booking import repeated_items
+from jobspan.model.part import JOB, OPERATION, Ending, Part
+from jobspan.model.run import Run
+from jobspan.model.status import Left
+from jobspan.model.workspace import Process, Workspace
+
+LAST_SEEN = "{last_seen}"
+"""Stands in the text of a vanished run where a reader puts the instant, in its own zone."""
+
+
+def settle(space: Workspace) -> None:
+    """Derive endings, then operations' shares, client runs and jobs."""
+    _infer_endings(space)
+    operations = [part for part in space.parts.values() if part.kind == OPERATION and part.is_opened]
+    space.load_parts({part.top for part in operations if part.top})
+    for operation in operations:
+        _give_to_top(space, operation)
+    tops = [part for part in space.parts.values() if part.kind != OPERATION and part.is_opened]
+    runs = {run.uid: run for part in tops if (run := space.run(part.run or "", part.kind, part.job or ""))}
+    space.load_tops(runs)
+    clients = [run for run in runs.values() if run.kind != JOB]
+    for run in clients:
+        _derive_client_run(space, run)
+    jobs = {run.job for run in clients} | {run.uid for run in runs.values() if run.kind == JOB}
+    space.load_tops(jobs)
+    for uid in jobs:
+        job = space.job(uid)
+        job.derive(space.tops(uid), repeated_items(space, uid))
+        space.runs[uid] = job
+
+
+def _derive_client_run(space: Workspace, run: Run) -> None:
+    run.derive(space.tops(run.uid), repeated_items(space, run.uid))
+    share = run.share()
+    space.job(run.job).take_share(space.shares.get(run.uid), share)
+    space.shares[run.uid] = share
+    run.shared = True
+    space.runs[run.uid] = run
+
+
+def _give_to_top(space: Workspace, operation: Part) -> None:
+    """Pass on to the part above what an operation has and had not passed on yet."""
+    top = space.known(operation.top)
+    if top is None:
+        return
+    values = operation.counters.values()
+    for name, value in values.items():
+        top.below[name] = top.below.get(name, 0) + value - operation.given.get(name, 0)
+    top.below_errors += operation.total_errors - operation.given_errors
+    status = operation.status
+    if operation.given_status != status:
+        if operation.given_status:
+            top.operations[operation.given_status] -= 1
+        top.operations[status] = top.operations.get(status, 0) + 1
+    operation.given, operation.given_errors = dict(values), operation.total_errors
+    operation.given_status = status
+    space.touch(top)
+
+
+def _infer_endings(space: Workspace) -> None:
+    pending, space.ended = space.ended, {}
+    while pending:
+        ended = [part.uid for part in pending.values() if part.end is not None]
+        looked_at = {part.uid: part for part in [*pending.values(), *space.open_children(ended)]}
+        space.load_parts({part.parent for part in looked_at.values() if part.parent})
+        pending = {}
+        for part in looked_at.values():
+            if part.ending is None and part.is_opened and _infer(space, part):
+                pending[part.uid] = part
+
+
+def _infer(space: Workspace, part: Part) -> bool:
+    """Work out how a part without a close of its own ended; True if that changed."""
+    inferred = _inferred_ending(space, part)
+    if inferred == part.inferred:
+        return False
+    part.inferred = inferred
+    space.touch(part)
+    return True
+
+
+def _inferred_ending(space: Workspace, part: Part) -> Ending | None:
+    overdue = part.inferred if part.inferred and part.inferred.how is Left.TIMED_OUT else None
+    if part.process is None:
+        return overdue
+    parent = space.known(part.parent)
+    end = parent.end if parent is not None and parent.process == part.process else None
+    if end is not None and end.how is not Left.VANISHED:
+        return _inherited(part, end)
+    process = space.process(part.process)
+    if process.is_gone:
+        return Ending(Left.VANISHED, max(process.gone_ns or 0, part.start_ns or 0), "", _epitaph(process))
+    return overdue
+
+
+def _inherited(part: Part, end: Ending) -> Ending:
+    """Return how a child still open ends when the part around it ends in the same process."""
+    at_ns = max(end.at_ns, part.start_ns or 0)
+    if end.how not in (Left.OK, Left.WITH_ERRORS):
+        return Ending(end.how, at_ns, end.type, end.message or "ended with the run around it")
+    if part.lane == end.lane:
+        return Ending(Left.OK, at_ns, "", "left open; ended with the run around it")
+    # Another thread or task may still be at work: that is no success, until its own close says so.
+    return Ending(Left.FAILED, at_ns, "", "still open in another thread or task when the run around it ended")
+
+
+def _epitaph(process: Process) -> str:
+    about = process.about
+    return (
+        f"process ended without finishing (last seen {LAST_SEEN}, "
+        f"host {about.get('host', 'unknown')}, pid {about.get('pid', 'unknown')})"
+    )

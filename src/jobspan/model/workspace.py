@@ -1,0 +1,175 @@
+"""What one pass of the fold holds in memory: the parts, runs and processes it has loaded or made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from jobspan.model.entry import Entry
+from jobspan.model.numbers import Seen
+from jobspan.model.part import JOB, Kind, Part
+from jobspan.model.run import Run, Share
+
+
+@dataclass(slots=True)
+class Process:
+    """A process that wrote a journal. `gone_ns`: seen dead, with its last sign of life then."""
+
+    uid: str
+    about: dict[str, Any] = field(default_factory=dict[str, Any])
+    last_ns: int = 0
+    gone_ns: int | None = None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is dead as far as is known; an event after its supposed end brings it back."""
+        return self.gone_ns is not None and self.last_ns <= self.gone_ns
+
+
+class Store(Protocol):
+    """What the fold reads; each answers with what exists, in any order."""
+
+    def load_parts(self, uids: Iterable[str]) -> Iterable[Part]: ...
+    def load_runs(self, uids: Iterable[str]) -> Iterable[Run]: ...
+    def load_tops(self, runs: Iterable[str]) -> Iterable[Part]: ...
+    def load_open_children(self, parts: Iterable[str]) -> Iterable[Part]: ...
+    def load_unclosed_of_process(self, process: str) -> Iterable[Part]: ...
+    def load_process(self, uid: str) -> Process | None: ...
+    def load_writer(self, writer: str) -> Seen | None: ...
+    def load_keyed(self, job: str, kind: str, source: str, key: str) -> Iterable[Entry]: ...
+    def load_items(self, run: str) -> Iterable[Entry]: ...
+
+
+class Workspace:
+    """An identity map over a `Store`, and the sets of what changed, for the caller to write back."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.parts: dict[str, Part] = {}
+        """Changed parts."""
+        self.runs: dict[str, Run] = {}
+        """Changed runs."""
+        self.entries: list[Entry] = []
+        """New entries."""
+        self.processes: dict[str, Process] = {}
+        self.writers: dict[str, Seen] = {}
+        self.ended: dict[str, Part] = {}
+        """Parts whose ending is to be looked at when settling."""
+        self.shares: dict[str, Share | None] = {}
+        """What each client run had given its job before this pass."""
+        self._parts: dict[str, Part] = {}
+        self._runs: dict[str, Run] = {}
+        self._tops: dict[str, dict[str, Part]] = {}
+        self._whole: set[str] = set()
+        self._keyed: dict[tuple[str, str, str, str], list[Entry]] = {}
+
+    # --- parts
+
+    def load_parts(self, uids: set[str]) -> None:
+        """Load what exists of `uids` in one go."""
+        missing = uids - self._parts.keys()
+        if missing:
+            for part in self.store.load_parts(missing):
+                self._parts[part.uid] = part
+
+    def known(self, uid: str | None) -> Part | None:
+        """Return a part that was loaded or made."""
+        return self._parts.get(uid) if uid else None
+
+    def part(self, uid: str) -> Part:
+        """Return a part, making an empty one where none was loaded."""
+        part = self._parts.get(uid)
+        if part is None:
+            part = self._parts[uid] = Part(uid)
+        return part
+
+    def adopt(self, found: Iterable[Part]) -> list[Part]:
+        """Return parts read from the store, or the ones already in hand in their place."""
+        return [self._parts.setdefault(part.uid, part) for part in found]
+
+    def touch(self, part: Part) -> None:
+        """Mark a part as changed."""
+        self.parts[part.uid] = part
+
+    def open_children(self, parents: list[str]) -> list[Part]:
+        """Return the parts below `parents` that have no close of their own."""
+        found = self.adopt(self.store.load_open_children(parents)) if parents else []
+        wanted = set(parents)
+        made = [part for part in self.parts.values() if part.parent in wanted]
+        return [part for part in {p.uid: p for p in [*found, *made]}.values() if part.ending is None]
+
+    # --- runs
+
+    def load_runs(self, uids: set[str]) -> list[Run]:
+        """Load what exists of `uids`; what does not is made in this pass."""
+        missing = uids - self._runs.keys() - self._whole
+        found = list(self.store.load_runs(missing)) if missing else []
+        for run in found:
+            self._runs[run.uid] = run
+            self.shares[run.uid] = run.share() if run.shared else None
+        self._whole.update(missing - {run.uid for run in found})
+        return found
+
+    def run(self, uid: str, kind: Kind, job: str) -> Run:
+        """Return a run, loading or making it."""
+        run = self._runs.get(uid)
+        if run is None:
+            self.load_runs({uid})
+            run = self._runs.get(uid)
+        if run is None:
+            run = self._runs[uid] = Run(uid, kind, job)
+            self.shares[uid] = None
+            self.runs[uid] = run
+        return run
+
+    def job(self, uid: str) -> Run:
+        """Return a job's run."""
+        return self.run(uid, JOB, uid)
+
+    def add_top(self, part: Part) -> None:
+        """Note a job's or client run's part opened in this pass."""
+        self._tops.setdefault(part.run or "", {})[part.uid] = part
+
+    def load_tops(self, runs: Iterable[str]) -> None:
+        """Load all parts of `runs` (without operations) that are not in hand yet."""
+        missing = [uid for uid in runs if uid not in self._whole]
+        if missing:
+            for part in self.adopt(self.store.load_tops(missing)):
+                self.add_top(part)
+            self._whole.update(missing)
+
+    def tops(self, run: str) -> list[Part]:
+        """Return all parts of a run (without operations)."""
+        return list(self._tops.get(run, {}).values())
+
+    # --- entries and processes
+
+    def add_entry(self, entry: Entry) -> None:
+        """Note a new entry."""
+        self.entries.append(entry)
+        if entry.key is not None:
+            place = (entry.job, entry.kind, entry.source, entry.key)
+            self._keyed.setdefault(place, []).append(entry)
+
+    def twins(self, entry: Entry) -> list[Entry]:
+        """Return the other entries of the job with the same kind, source and key."""
+        if entry.key is None:
+            return []
+        place = (entry.job, entry.kind, entry.source, entry.key)
+        return [*self.store.load_keyed(*place), *self._keyed.get(place, ())]
+
+    def process(self, uid: str) -> Process:
+        """Return what is known of a process."""
+        process = self.processes.get(uid)
+        if process is None:
+            process = self.processes[uid] = self.store.load_process(uid) or Process(uid)
+        return process
+
+    def reconsider(self, process: str) -> None:
+        """Have all parts of a process that did not close themselves looked at when settling."""
+        for part in self.adopt(self.store.load_unclosed_of_process(process)):
+            self.ended[part.uid] = part
+        for part in self._parts.values():
+            if part.process == process and part.ending is None:
+                self.ended[part.uid] = part
