@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from opentelemetry import trace
@@ -14,6 +19,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+import jobspan
 from jobspan.spans.pipeline import SpanPipeline
 
 
@@ -88,3 +94,17 @@ class Stopwatch:
 
     def __exit__(self, *_: object) -> None:
         self.seconds = time.monotonic() - self._begin
+
+
+def run_program(program: str, *, timeout: float = 30, **environment: str) -> str:
+    """Run Python source in a process of its own; return what it printed."""
+    source = str(Path(jobspan.__file__).parents[1])
+    answer = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, "PYTHONPATH": source, **environment},
+    )
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import sys
-import textwrap
 import threading
 
 import pytest
 
 from jobspan.spans import identifier
 from jobspan.spans.identifier import new_span_id, new_trace_id
+from tests.spans.support import run_program
 
 
 def test_ids_fit_their_bits_and_do_not_repeat() -> None:
@@ -61,7 +59,8 @@ FORKS = {
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("fork", FORKS.values(), ids=FORKS.keys())
 def test_a_forked_child_draws_its_own_ids(fork: str) -> None:
-    program = textwrap.dedent("""
+    program = (
+        """
         import os
         from jobspan.spans.identifier import new_span_id, new_trace_id
         FORK
@@ -75,7 +74,6 @@ def test_a_forked_child_draws_its_own_ids(fork: str) -> None:
             os.close(writer)
             readers.append(reader)
         print(new_trace_id(), new_span_id(), *(os.read(reader, 200).decode() for reader in readers))
-    """).replace("FORK", fork)
-    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
-    assert answer.returncode == 0, answer.stderr
-    assert len(set(answer.stdout.split())) == 8
+    """
+    ).replace("FORK", fork)
+    assert len(set(run_program(program).split())) == 8
