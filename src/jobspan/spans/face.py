@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,14 +11,14 @@ from opentelemetry.trace import Link, SpanKind
 from opentelemetry.trace.status import Status
 
 
-class ReadFace(ReadableSpan):
+class ReadFace(ReadableSpan, abc.ABC):
     """The rarely read half of a span's face; each look makes a snapshot while the span is open."""
 
     __slots__ = ()
 
+    @abc.abstractmethod
     def to_readable(self) -> ReadableSpan:
-        """Return a true `ReadableSpan` of the SDK; the span itself says how."""
-        raise TypeError(f"{type(self).__name__} has no snapshot")
+        """Return a true `ReadableSpan` of the SDK."""
 
     def _readable_span(self) -> ReadableSpan:
         """Do as the SDK's span does: some processors call this."""

@@ -41,6 +41,7 @@ class _Lane:
         self.queue: collections.deque[RunSpan | FlushMark] = collections.deque()
         self.signal: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.awake = False
+        self.marks: collections.deque[FlushMark] = collections.deque()  # those in the queue
         self.urgent = False
         self.hurried = False
         self.starts = itertools.count()
@@ -102,7 +103,7 @@ class ExporterFeed:
     def pending(self) -> int:
         """Return how many spans are queued or in the exporter's hands."""
         lane = self._lane()
-        return len(lane.queue) + lane.in_flight
+        return max(0, len(lane.queue) - len(lane.marks)) + lane.in_flight
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -143,6 +144,7 @@ class ExporterFeed:
         return starting.error is None
 
     def _append_mark(self, lane: _Lane, mark: FlushMark) -> None:
+        lane.marks.append(mark)
         lane.queue.append(mark)
         lane.urgent = True
         self._wake(lane)
@@ -226,6 +228,7 @@ class ExporterFeed:
             item = lane.queue.popleft()
             if isinstance(item, FlushMark):
                 lane.in_flight = len(batch)
+                lane.marks.popleft()
                 return batch, item
             batch.append(item)
         return batch, None
