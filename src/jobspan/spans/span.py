@@ -1,0 +1,319 @@
+"""The span of a run: a real OpenTelemetry span that costs almost nothing until somebody looks at it.
+
+The SDK's own span takes 20-26 µs, most of it for things nobody asks for. This one keeps its ids, its
+name and its start; its context, its attributes and the true `ReadableSpan` are made when they are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import Span, SpanContext, TraceFlags
+from opentelemetry.trace.span import DEFAULT_TRACE_STATE
+from opentelemetry.trace.status import Status, StatusCode
+
+from jobspan import _clock
+from jobspan.spans import names
+from jobspan.spans._readable import build_readable
+from jobspan.spans.attempt import attempt
+from jobspan.spans.content import SpanContent
+from jobspan.spans.exception import described, exception_attributes, exception_type, stack_of
+from jobspan.spans.face import ReadFace
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+    from jobspan.spans.pipeline import SpanPipeline
+
+AttributeSource = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+"""A run's own attributes, or a callable that makes them: called when somebody really looks, on any thread."""
+
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_SAMPLED_RANDOM = TraceFlags(TraceFlags.SAMPLED | 0x02)
+"""0x02 says that the trace id is random (W3C trace context 2): ours are."""
+
+
+class RunSpan(Span, ReadFace):
+    """A span that is open; satisfies OpenTelemetry's `Span` and `ReadableSpan` interfaces.
+
+    Every method may be called from any thread and signal handler, at any time; none raises for what it
+    is given, and writing after the end is ignored. The span may outlive its end, as a parent.
+
+    Ends by `end` (anybody's, as in any span) or by `finish` (the run's). A span made with `owned=True`
+    ends by `finish` alone: code that finds it as the current span (LiteLLM's callback ends its parent,
+    and sets it OK) cannot end a run early.
+    """
+
+    __slots__ = (
+        "_claim",
+        "_content",
+        "_end_ns",
+        "_exact_context",
+        "_final",
+        "_label",
+        "_owned",
+        "_pipeline",
+        "_ready",
+        "_source",
+        "_span_id",
+        "_start_ns",
+        "_trace_id",
+        "_up",
+    )
+
+    def __init__(  # pyright: ignore[reportMissingSuperCall] - the SDK's constructor is what we save
+        self,
+        pipeline: SpanPipeline,
+        name: str,
+        trace_id: int,
+        span_id: int,
+        up: RunSpan | SpanContext | None,
+        start_ns: int,
+        source: AttributeSource | None,
+        owned: bool,
+    ) -> None:
+        self._pipeline = pipeline
+        self._label = name
+        self._trace_id = trace_id
+        self._span_id = span_id
+        self._up = up
+        self._start_ns = start_ns
+        self._source = source
+        self._owned = owned
+        self._claim = True
+        self._end_ns: int | None = None
+        self._content: SpanContent | None = None
+        self._exact_context: SpanContext | None = None
+        self._final: tuple[AttributeSource | None, Status] | None = None
+        self._ready: ReadableSpan | None = None
+
+    # -- ending
+
+    def end(self, end_time: int | None = None) -> None:
+        """End the span at `end_time` (ns since the epoch, default now); later calls are ignored."""
+        if not self._owned and self._take_end(end_time):
+            self._pipeline.deliver(self)
+
+    def finish(
+        self,
+        end_ns: int | None = None,
+        *,
+        attributes: AttributeSource | None = None,
+        error: BaseException | None = None,
+        status_ok: bool = True,
+        message: str | None = None,
+    ) -> None:
+        """End the span with the run's last word on its status and attributes.
+
+        The status is OK or ERROR by `status_ok` and `error`, whatever anybody set before. An `error`
+        becomes an exception event, `error.type` and the description ``Type: message``.
+
+        Args:
+            end_ns: Nanoseconds since the epoch; default now.
+            attributes: The run's own at its end; they win over equal names from elsewhere.
+            error: The exception the run was left by, when that makes it fail.
+            status_ok: False for a run that went wrong without an exception of its own.
+            message: The error's text when it is already redacted, or the reason of a bad end.
+        """
+        pipeline = self._pipeline
+        if not pipeline.active:
+            self._take_end(end_ns)
+            return
+        if self._end_ns is None:
+            final = self._last_word(attributes, error, status_ok, message)
+            if self._take_end(end_ns, final):
+                pipeline.deliver(self)
+
+    def _take_end(
+        self, end_ns: int | None, final: tuple[AttributeSource | None, Status] | None = None
+    ) -> bool:
+        """Claim the one end of this span; True for exactly one caller."""
+        try:
+            del self._claim  # one C call: of two threads only one can delete the slot
+        except AttributeError:
+            return False
+        self._final = final
+        self._end_ns = _clock.now_ns() if end_ns is None else end_ns
+        return True
+
+    def _last_word(
+        self, attributes: AttributeSource | None, error: BaseException | None, ok: bool, message: str | None
+    ) -> tuple[AttributeSource | None, Status]:
+        if error is None:
+            return attributes, Status(StatusCode.OK) if ok else Status(StatusCode.ERROR, message)
+        kind = exception_type(error)
+        text = self._pipeline.text_of(error) if message is None else message
+        self._add_exception(error, text, None, None, escaped=True)
+        self._write().set_attribute(names.ERROR_TYPE, kind)
+        return attributes, Status(StatusCode.ERROR, described(error, text))
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        """Record an exception as the SDK does, then end."""
+        if exc_val is not None and self._end_ns is None:
+            text = self._pipeline.text_of(exc_val)
+            self._add_exception(exc_val, text, None, None, escaped=True)
+            self.set_status(Status(StatusCode.ERROR, described(exc_val, text)))
+        self.end()
+
+    # -- writing
+
+    def _write(self) -> SpanContent:
+        content = self._content
+        if content is None:
+            content = self._content = SpanContent()
+        return content
+
+    def _attempt(self) -> attempt:
+        return attempt("spans.write", self._pipeline.tell)
+
+    def is_recording(self) -> bool:
+        """Return True until the span has ended."""
+        return self._end_ns is None
+
+    def set_attribute(self, key: str, value: object) -> None:
+        """Set one attribute; a value the SDK would refuse is dropped with its warning."""
+        if self._end_ns is None:
+            with self._attempt():
+                self._write().set_attribute(key, value)
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        """Set several attributes."""
+        if self._end_ns is None:
+            with self._attempt():
+                for key, value in attributes.items():
+                    self.set_attribute(key, value)
+
+    def add_event(
+        self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None
+    ) -> None:
+        """Add an event at `timestamp` (ns since the epoch, default now)."""
+        if self._end_ns is None:
+            with self._attempt():
+                at = _clock.now_ns() if timestamp is None else timestamp
+                self._write().add_event(name, attributes, at)
+
+    def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
+        """Link to another span; a link that says nothing is ignored."""
+        if self._end_ns is None:
+            with self._attempt():
+                self._write().add_link(context, attributes)
+
+    def update_name(self, name: str) -> None:
+        """Give the span another name."""
+        if self._end_ns is None:
+            self._label = name
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        """Set the status; `finish` has the last word all the same."""
+        if self._end_ns is None:
+            with self._attempt():
+                self._write().set_status(status, description)
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Mapping[str, Any] | None = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        """Add an exception event: its type and redacted message, its stack only where that was asked for."""
+        if self._end_ns is None:
+            text = self._pipeline.text_of(exception)
+            self._add_exception(exception, text, attributes, timestamp, escaped=escaped)
+
+    def _add_exception(
+        self,
+        error: BaseException,
+        text: str,
+        attributes: Mapping[str, Any] | None,
+        timestamp: int | None,
+        *,
+        escaped: bool,
+    ) -> None:
+        with self._attempt():
+            said = exception_attributes(error, text, escaped)
+            if self._pipeline.stack_traces:
+                said[names.EXCEPTION_STACKTRACE] = self._pipeline.redacted(stack_of(error))
+            said.update(attributes or {})
+            self.add_event(names.EXCEPTION_EVENT, said, timestamp)
+
+    # -- reading
+
+    def get_span_context(self) -> SpanContext:
+        """Return the context children and other processes are joined by; always sampled."""
+        context = self._exact_context
+        if context is None:
+            context = self._exact_context = self._make_context()
+        return context
+
+    def _make_context(self) -> SpanContext:
+        up = self.parent
+        if up is None:
+            flags, state = _SAMPLED_RANDOM, DEFAULT_TRACE_STATE
+        else:
+            flags = _SAMPLED_RANDOM if up.trace_flags & 0x02 else _SAMPLED
+            state = up.trace_state
+        return SpanContext(self._trace_id, self._span_id, False, flags, state)
+
+    @property
+    def trace_id(self) -> int:
+        """The 128-bit id of the trace."""
+        return self._trace_id
+
+    @property
+    def span_id(self) -> int:
+        """The 64-bit id of this span."""
+        return self._span_id
+
+    @property
+    def name(self) -> str:
+        return self._label
+
+    @property
+    def context(self) -> SpanContext:
+        return self.get_span_context()
+
+    @property
+    def parent(self) -> SpanContext | None:
+        up = self._up
+        return up.get_span_context() if isinstance(up, RunSpan) else up
+
+    @property
+    def start_time(self) -> int:
+        return self._start_ns
+
+    @property
+    def end_time(self) -> int | None:
+        return self._end_ns
+
+    def to_readable(self) -> ReadableSpan:
+        """Return a true `ReadableSpan` of the SDK: of an open span as it is now, of an ended one for good."""
+        if self._end_ns is None:
+            return build_readable(self, self._content, (self._source,), None)
+        ready = self._ready
+        if ready is None:
+            later, status = self._final or (None, None)
+            ready = self._ready = build_readable(self, self._content, (self._source, later), status)
+        return ready
+
+    @property
+    def resource(self) -> Resource:
+        return self._pipeline.resource
+
+    @property
+    def instrumentation_scope(self) -> InstrumentationScope:
+        return self._pipeline.scope
+
+    def __repr__(self) -> str:
+        return (
+            f"RunSpan(name={self._label!r}, trace_id=0x{self._trace_id:032x}, span_id=0x{self._span_id:016x})"
+        )
