@@ -1,0 +1,59 @@
+"""Events that wait in memory because the disk would not take them."""
+
+from __future__ import annotations
+
+from collections import deque
+
+_OVERHEAD = 64
+"""What a short string costs beside its characters."""
+
+
+class Backlog:
+    """Payloads, oldest first, up to a bound in bytes; beyond it the newest are dropped and counted.
+
+    The caller guards it by a lock that its own thread may enter again (a signal handler does).
+    """
+
+    __slots__ = ("_bound", "_bytes", "_payloads", "dropped")
+
+    def __init__(self, bound: int) -> None:
+        self._payloads: deque[str] = deque()
+        self._bytes = 0
+        self._bound = bound
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._payloads)
+
+    def is_full(self) -> bool:
+        """Tell whether the next payload would be dropped."""
+        return self._bytes >= self._bound
+
+    def push(self, payload: str) -> None:
+        """Keep `payload` behind the others, or count it as dropped."""
+        if self.is_full() and self._payloads:
+            self.dropped += 1
+            return
+        self._bytes += len(payload) + _OVERHEAD
+        self._payloads.append(payload)
+
+    def take(self, size: int) -> list[str]:
+        """Remove and return the oldest payloads, at least one, together about `size` bytes."""
+        taken: list[str] = []
+        while self._payloads and size > 0:
+            payload = self._payloads.popleft()
+            size -= len(payload)
+            self._bytes -= len(payload) + _OVERHEAD
+            taken.append(payload)
+        if not self._payloads:
+            self._bytes = 0
+        return taken
+
+    def put_back(self, payloads: list[str]) -> None:
+        """Put payloads that were taken, but not written, in front again."""
+        self._payloads.extendleft(reversed(payloads))
+        self._bytes += sum(len(payload) + _OVERHEAD for payload in payloads)
+
+    def payloads(self) -> list[str]:
+        """Return what waits, oldest first."""
+        return list(self._payloads)

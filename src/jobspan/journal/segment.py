@@ -1,0 +1,164 @@
+"""One journal file that this process owns and writes.
+
+Its lock is the sign of life: it is taken before the file gets its visible name and ends only when
+the last descriptor closes. So a visible file without a lock is one that nobody will ever write to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import weakref
+from pathlib import Path
+
+from jobspan.journal.place import open_new
+
+if sys.platform != "win32":
+    import fcntl
+
+SUFFIX = ".j"
+HIDDEN_SUFFIX = ".new"
+
+_HIGH_FD = 640
+"""New descriptors take the lowest free number: up here, a number that foreign code closed under us is
+hardly ever given to a file of its own, into which we would then write."""
+
+
+_open_segments: weakref.WeakSet[Segment] = weakref.WeakSet()
+
+
+class Segment:
+    """An open journal file. Whoever writes holds a reference; the last one to let go closes the file."""
+
+    __slots__ = ("__weakref__", "_is_entered", "_key", "fd", "path", "pid", "size")
+
+    def __init__(self, path: Path, fd: int, size: int) -> None:
+        self.path = path
+        self.pid = os.getpid() if fd >= 0 else -1
+        """The process that may write; an inherited descriptor is left alone."""
+        self.size = size
+        """Bytes written, near enough to decide about rotation (threads may overwrite each other's sum)."""
+        self.fd = fd
+        self._key = _key_of(fd) if fd >= 0 else None
+        self._is_entered = False  # its name is known to be on the disk
+        if fd >= 0:
+            _open_segments.add(self)
+
+    @classmethod
+    def create(cls, path: Path, header: bytes) -> Segment:
+        """Create the journal `path` with the record `header`, locked before anybody can see it.
+
+        Raises:
+            OSError: The system refused; nothing is left behind.
+        """
+        hidden = path.with_name(f".{path.name}{HIDDEN_SUFFIX}")
+        segment = cls(path, _raised(open_new(hidden, append=True)), len(header))
+        is_visible = False
+        try:
+            fcntl.flock(segment.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if segment.write(header) != len(header):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            os.rename(hidden, path)
+            is_visible = True
+            return segment
+        finally:
+            if not is_visible:
+                segment.close()
+                with contextlib.suppress(OSError):
+                    os.unlink(hidden)
+
+    def write(self, record: bytes) -> int:
+        """Write `record` behind everything that is there; return how many bytes of it got in."""
+        return os.write(self.fd, record)
+
+    def fate(self) -> str:
+        """Return "" while the file is in its place, else what became of it."""
+        try:
+            status = os.fstat(self.fd)
+        except OSError:
+            return "its descriptor was closed by other code"
+        if (status.st_dev, status.st_ino) != self._key:
+            return "its descriptor was closed and taken by other code"
+        return "" if status.st_nlink else "it was deleted"
+
+    def written(self) -> int:
+        """Return the bytes in the file, exactly; 0 if it is lost."""
+        try:
+            return os.fstat(self.fd).st_size
+        except OSError:
+            return 0
+
+    def touch(self) -> None:
+        """Set the file's time of last change to now: a sign of life.
+
+        Raises:
+            OSError: The system refused.
+        """
+        os.utime(self.fd)
+
+    def sync(self) -> None:
+        """Bring everything written to the disk, the file's name included.
+
+        Raises:
+            OSError: The disk did not take it.
+        """
+        if sys.platform == "darwin":
+            fcntl.fcntl(self.fd, fcntl.F_FULLFSYNC)  # fsync alone stops at the drive's cache
+        else:
+            os.fdatasync(self.fd)
+        if not self._is_entered:
+            folder = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+            self._is_entered = True
+
+    def close(self) -> None:
+        """Close the file; never unlock it, for a forked child shares the lock with its parent."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0 and _key_of(fd) == self._key:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    def __del__(self) -> None:
+        if self.fd >= 0:
+            self.close()
+
+
+NOWHERE = Segment(Path(), -1, 0)
+"""Stands for "no segment": its pid is nobody's."""
+
+
+def close_inherited() -> None:
+    """Close what a fork inherited, so that the parent's death can be seen while this child lives.
+
+    By name, not by letting go: threads that the fork left behind hold their references for ever.
+    """
+    pid = os.getpid()
+    for segment in list(_open_segments):
+        if segment.pid != pid:
+            segment.close()
+
+
+def _key_of(fd: int) -> tuple[int, int] | None:
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino)
+
+
+def _raised(fd: int) -> int:
+    try:
+        high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH_FD)
+    except OSError:
+        return fd  # the process may not have so many
+    os.close(fd)
+    return high
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=close_inherited)

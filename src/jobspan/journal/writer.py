@@ -1,0 +1,350 @@
+"""Appends events to this process's own journal: durable against any death of it on return.
+
+The road of one event is one `os.write` to a file nobody else writes, without a lock. Everything
+rare (first use, a fork, a full disk, a new segment) goes through `_append_late`: the event joins the
+backlog in memory, and the backlog is written out at once, or once a second while the disk refuses.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from jobspan import _clock
+from jobspan._guard import guard, guarded
+from jobspan.exceptions import LedgerError
+from jobspan.journal.backlog import Backlog
+from jobspan.journal.frame import encode
+from jobspan.journal.place import Place
+from jobspan.journal.segment import NOWHERE, SUFFIX, Segment, close_inherited
+
+_RETRY_SECONDS = 1.0
+_CHECK_SECONDS = 1.0
+_DRAIN_SECONDS = 0.005
+"""How long one append may spend on writing what others left in the backlog."""
+_PATIENT_SECONDS = 0.25
+_TRIES = 3
+_BATCH_BYTES = 128 * 1024
+_SPOILED_EARLY_BYTES = 64 * 1024
+"""A segment that fails below this size is not followed by the next one at once."""
+
+_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EINTR, errno.EAGAIN, errno.ENOMEM})
+"""Errors after which the same segment can be written again."""
+
+
+class _State:
+    """What belongs to one process; a forked child starts with a new one."""
+
+    def __init__(self, pid: int, buffer_bytes: int) -> None:
+        self.lock = threading.RLock()  # a signal handler may come in again
+        self.backlog = Backlog(buffer_bytes)
+        self.segment: Segment | None = None
+        self.is_spoiled = False  # a record was torn, or the file is lost: only a new segment will do
+        self.unsynced: list[Segment] = []
+        self.keeps_unsynced = False
+        self.retry_at = self.rotate_at = self.opened_at = 0.0
+        self.trouble: str | None = None
+        self.news: list[str] = []
+        self.lost_files = 0
+        self.stem = f"{pid}-{_clock.now_ns()}-{os.urandom(4).hex()}"
+        self.numbers = itertools.count(1)
+
+
+class JournalWriter:
+    """Writes the journal of this process below `place`.
+
+    Safe from any thread, from signal handlers and in forked children; never raises because the disk
+    fails (an exception of a signal handler that runs meanwhile passes). Opens nothing before the
+    first `append`.
+
+    Args:
+        place: Where; its folders are made when needed.
+        header: Gives the JSON text that becomes the first record of every segment. Called in the
+            process that opens the segment; must not append.
+        segment_bytes: Size beyond which the next segment is begun.
+        buffer_bytes: How much may wait in memory while the disk refuses.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        header: Callable[[], str],
+        *,
+        segment_bytes: int = 64 * 1024 * 1024,
+        buffer_bytes: int = 8 * 1024 * 1024,
+    ) -> None:
+        self._place = place
+        self._header = header
+        self._segment_bytes = segment_bytes
+        self._buffer_bytes = buffer_bytes
+        self._segment = NOWHERE  # where to write without a second thought; NOWHERE while there is trouble
+        self._check_at = 0.0
+        self._states: dict[int, _State] = {}
+
+    def append(self, payload: str) -> None:
+        """Write one event; on return it outlives this process, unless `trouble` says otherwise."""
+        record = encode(payload)
+        segment = self._segment
+        if segment.pid != os.getpid():
+            self._append_late(payload)
+            return
+        try:
+            written = segment.write(record)
+        except OSError as error:
+            if error.errno is None:
+                raise  # not the disk: an exception like TimeoutError("...") of a signal handler
+            self._append_late(payload, segment, error)
+            return
+        if written != len(record):
+            self._append_late(payload, segment, _torn())
+            return
+        segment.size += written
+        if segment.size >= self._segment_bytes or _clock.monotonic() >= self._check_at:
+            self._look_after(segment)
+
+    def touch(self) -> None:
+        """Give a sign of life (the file's time of last change) and write out what waits in memory."""
+        state = self._state()
+        with state.lock:
+            self._drain(state, _PATIENT_SECONDS)
+            segment = self._segment
+            if segment is not NOWHERE:
+                self._check_at = 0.0
+                self._look_after(segment)
+                with contextlib.suppress(OSError):
+                    self._segment.touch()
+        _tell(state)
+
+    def sync(self) -> bool:
+        """Bring everything appended so far to the disk; True if all of it is there (safe from power loss)."""
+        state = self._state()
+        with state.lock:
+            self._drain(state, _PATIENT_SECONDS)
+            state.keeps_unsynced = True
+            segments = [*state.unsynced, *([state.segment] if state.segment else [])]
+            complete = not state.backlog
+        for segment in segments:  # without the lock: a disk may take its time
+            try:
+                segment.sync()
+            except OSError as error:
+                guard.note("journal.sync", f"{segment.path}: {error.strerror}")
+                complete = False
+            else:
+                with state.lock, contextlib.suppress(ValueError):
+                    state.unsynced.remove(segment)
+        _tell(state)
+        return complete
+
+    def close(self) -> None:
+        """Let go of the file, so that readers take this process's journal as finished.
+
+        A later `append` opens a new segment.
+        """
+        state = self._state()
+        with state.lock:
+            state.retry_at = 0.0  # a last try
+            self._drain(state, _PATIENT_SECONDS)
+            self._segment = NOWHERE
+            state.segment = None
+            state.unsynced.clear()
+        _tell(state)
+
+    @property
+    def path(self) -> Path | None:
+        """The segment now written to; None before the first event and after `close`."""
+        segment = self._state().segment
+        return segment.path if segment else None
+
+    @property
+    def position(self) -> int:
+        """Bytes in the segment at `path`."""
+        segment = self._state().segment
+        return segment.written() if segment else 0
+
+    @property
+    def trouble(self) -> str | None:
+        """Why events are kept in memory only, None while all is well."""
+        return self._state().trouble
+
+    @property
+    def dropped(self) -> int:
+        """Events of this process lost because the buffer in memory was full."""
+        return self._state().backlog.dropped
+
+    @property
+    def buffered(self) -> int:
+        """Events of this process that are in memory only."""
+        return len(self._state().backlog)
+
+    @property
+    def lost_files(self) -> int:
+        """Segments that were deleted, or closed by other code, while in use."""
+        return self._state().lost_files
+
+    def buffered_payloads(self) -> list[str]:
+        """Return the events that are in memory only, oldest first, so that a reader here sees them."""
+        state = self._state()
+        with state.lock:
+            return state.backlog.payloads()
+
+    # -- the rare roads -------------------------------------------------------------------------
+
+    def _state(self) -> _State:
+        pid = os.getpid()
+        state = self._states.get(pid)
+        if state is None:
+            close_inherited()
+            for other in [known for known in self._states if known != pid]:
+                self._states.pop(other, None)
+            state = self._states.setdefault(pid, _State(pid, self._buffer_bytes))
+        return state
+
+    def _append_late(self, payload: str, failed: Segment | None = None, error: OSError | None = None) -> None:
+        state = self._state()
+        with state.lock:
+            if failed is not None and error is not None and failed is state.segment:
+                self._blame(state, error)
+            if state.backlog.is_full():
+                self._drain(state)
+            state.backlog.push(payload)
+            self._drain(state)
+        _tell(state)
+
+    def _drain(self, state: _State, seconds: float = _DRAIN_SECONDS) -> None:
+        """Write out the backlog in order, as far as the disk and the time allow; clear the trouble if all."""
+        deadline = _clock.monotonic() + seconds
+        failures = 0
+        while state.backlog:
+            if _clock.monotonic() < state.retry_at or failures > _TRIES:
+                return
+            segment = self._usable_segment(state)
+            if segment is None or not self._write_batch(state, segment):
+                failures += 1
+            elif state.backlog and _clock.monotonic() > deadline:
+                return  # the next append goes on; until then everything queues up behind
+        if state.segment is not None and not state.is_spoiled:
+            state.trouble = None
+            self._segment = state.segment
+
+    def _usable_segment(self, state: _State) -> Segment | None:
+        if state.segment is not None and not state.is_spoiled:
+            return state.segment
+        try:
+            self._open(state)
+        except OSError as error:
+            if error.errno is None and not isinstance(error, LedgerError):
+                raise
+            self._blame(state, error)
+        return None if state.is_spoiled else state.segment
+
+    def _write_batch(self, state: _State, segment: Segment) -> bool:
+        """Write some of the backlog with one call; what did not get in stays in front."""
+        batch = state.backlog.take(_BATCH_BYTES)
+        records = [encode(payload) for payload in batch]
+        whole = 0
+        try:
+            written = segment.write(b"".join(records))
+            segment.size += written
+            while whole < len(records) and written >= len(records[whole]):
+                written -= len(records[whole])
+                whole += 1
+            if whole < len(records):
+                raise _torn()
+        except OSError as error:
+            if error.errno is None:
+                raise
+            self._blame(state, error)
+            return False
+        finally:  # also when a signal handler's exception passes through
+            state.backlog.put_back(batch[whole:])
+        return True
+
+    def _open(self, state: _State) -> None:
+        """Begin the next segment; the one before closes when the last thread writing to it lets go.
+
+        Raises:
+            OSError: It could not be opened; the one before is still there.
+        """
+        if sys.platform == "win32":
+            raise OSError(errno.ENOTSUP, "no file locks on this system")
+        header = "{}"
+        with guarded("journal.header"):
+            header = self._header()
+        self._place.prepare()
+        path = self._place.journal / f"{state.stem}-{next(state.numbers):06d}{SUFFIX}"
+        segment = Segment.create(path, encode(header))
+        if state.keeps_unsynced and state.segment is not None and not state.is_spoiled:
+            state.unsynced.append(state.segment)
+        state.segment, state.is_spoiled = segment, False
+        state.rotate_at = 0.0
+        state.opened_at = _clock.monotonic()
+
+    def _blame(self, state: _State, error: OSError) -> None:
+        """Note why the disk did not take an event, and when to ask it again."""
+        now = _clock.monotonic()
+        is_spoiled = error.errno not in _PASSING or isinstance(error, _TornError)
+        is_young = now - state.opened_at < _RETRY_SECONDS and (
+            state.segment is None or state.segment.size < _SPOILED_EARLY_BYTES
+        )
+        is_fresh_damage = is_spoiled and state.segment is not None and not state.is_spoiled
+        at_once = is_fresh_damage and not is_young  # the next segment may do
+        state.is_spoiled = state.is_spoiled or (is_spoiled and state.segment is not None)
+        self._segment = NOWHERE
+        if not at_once and error.errno != errno.EINTR:
+            state.retry_at = now + _RETRY_SECONDS
+        reason = "no file locks" if sys.platform == "win32" else error.strerror or str(error)
+        if state.trouble is None:
+            state.news.append(f"events are kept in memory only: {reason} ({self._place.journal})")
+        state.trouble = f"in memory only: {reason}"
+
+    def _look_after(self, segment: Segment) -> None:
+        """Once a second see whether the file is still ours; begin the next one when it is full."""
+        state = self._state()
+        with state.lock:
+            if segment is not self._segment:
+                return
+            now = _clock.monotonic()
+            if now >= self._check_at:
+                self._check_at = now + _CHECK_SECONDS
+                if fate := segment.fate():
+                    self._replace(state, segment, fate)
+            elif segment.size >= self._segment_bytes and now >= state.rotate_at:
+                self._rotate(state, now)
+        _tell(state)
+
+    def _replace(self, state: _State, segment: Segment, fate: str) -> None:
+        state.lost_files += 1
+        state.is_spoiled = True
+        state.news.append(f"a new journal was begun, of the old one {fate}: {segment.path}")
+        self._segment = NOWHERE
+        if self._usable_segment(state) is not None:
+            self._drain(state)
+
+    def _rotate(self, state: _State, now: float) -> None:
+        try:
+            self._open(state)
+        except OSError:
+            state.rotate_at = now + _RETRY_SECONDS  # the old one is too large, but good
+        if state.segment is not None:
+            self._segment = state.segment
+
+
+class _TornError(OSError):
+    """Part of a record got in: the disk is full, or the file may not grow."""
+
+
+def _torn() -> _TornError:
+    return _TornError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _tell(state: _State) -> None:
+    """Log what happened, outside of the lock: a logging handler may itself be slow, or append."""
+    while state.news:
+        with contextlib.suppress(IndexError):
+            guard.note("journal", state.news.pop(0))
