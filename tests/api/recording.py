@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import itertools
 import threading
@@ -56,10 +57,8 @@ class RecordingRun:
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        try:
+        with contextlib.suppress(ValueError):  # collected in another context
             self.deactivate(self._token)
-        except ValueError:  # collected in another context
-            pass
         self.finish(error)
 
 
