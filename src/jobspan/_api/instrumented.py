@@ -94,7 +94,8 @@ class InstrumentedMethod(_BoundFunctionWrapper):
     def __deepcopy__(self, memo: dict[int, Any]) -> InstrumentedMethod:
         if self._self_instance is None or self._self_holder() is not self._self_instance:
             return self  # of a class: classes are not copied
-        return cast("InstrumentedMethod", self._self_parent.__get__(deepcopy(self._self_instance, memo)))
+        instance = deepcopy(self._self_instance, memo)
+        return cast("InstrumentedMethod", self._self_parent.__get__(instance, self._self_owner))
 
     def __repr__(self) -> str:
         return f"<instrumented {self.__wrapped__!r}>"
