@@ -1,0 +1,155 @@
+"""What one call of a decorated callable does, by the kind of body it has.
+
+Which kind is told once, at decoration. A plain function's run is open while it is called, a coroutine's
+while it is awaited (in the context of the task that runs it), a generator's while it is iterated.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from types import CoroutineType
+from typing import Any, cast
+
+import wrapt
+
+from jobspan._api.generator import InstrumentedAsyncGenerator, InstrumentedGenerator
+from jobspan._api.scope import Scope
+
+Call = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
+"""What wrapt calls: the function (bound, if it is a method), its instance, the arguments."""
+
+_WITH_FUNC = (functools.partial, functools.partialmethod, functools.singledispatchmethod)
+
+
+def call_of(function: Any, scope: Scope) -> Call:
+    """Return what makes each call of `function` a run of `scope`."""
+    return _MAKERS[_kind(function)](function, scope)
+
+
+def _kind(function: Any) -> str:
+    """Tell how the body of `function` runs: as a function, coroutine, generator or async generator."""
+    function = _implementation(function)
+    for candidate in (function, getattr(cast("Any", type(function)), "__call__", None)):  # noqa: B004
+        if inspect.iscoroutinefunction(candidate) or getattr(candidate, "_is_coroutine", None) is not None:
+            return "coroutine"
+        if inspect.isasyncgenfunction(candidate):
+            return "async generator"
+        if inspect.isgeneratorfunction(candidate):
+            code: Any = getattr(candidate, "__code__", None)
+            awaited = getattr(code, "co_flags", 0) & inspect.CO_ITERABLE_COROUTINE
+            return "coroutine" if awaited else "generator"  # `types.coroutine`: to be awaited
+    return "function"
+
+
+def _implementation(function: Any) -> Any:
+    """Return what runs behind other wrappers, partials and the makers of methods."""
+    while True:
+        if isinstance(function, _WITH_FUNC):
+            function = cast("Any", function).func
+        elif isinstance(function, (classmethod, staticmethod)):
+            function = cast("Any", function).__func__
+        elif isinstance(function, wrapt.FunctionWrapper):
+            function = cast("Any", function).__wrapped__
+        else:
+            return function
+
+
+def _takes_instance(function: Any) -> bool:
+    """Tell whether the function behind a bound `function` has the instance or class as an argument."""
+    while isinstance(function, wrapt.FunctionWrapper):
+        function = cast("Any", function).__wrapped__
+    if isinstance(function, functools.partialmethod):
+        return _takes_instance(cast("Any", function).func)
+    return not isinstance(function, staticmethod)
+
+
+def _seen(function: Any) -> Callable[[Any, Any, tuple[Any, ...]], tuple[Any, ...]]:
+    """Return what gives the arguments as the underlying function sees them: `self` in front."""
+    takes_instance = _takes_instance(function)
+
+    def seen(wrapped: Any, instance: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        if wrapped is function or instance is None or not takes_instance:
+            return args
+        return (instance, *args)
+
+    return seen
+
+
+def _plain(function: Any, scope: Scope) -> Call:
+    bind, takes_instance = scope.bind, _takes_instance(function)
+
+    def call(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        bound = takes_instance and instance is not None and wrapped is not function
+        with bind(function, instance, (instance, *args) if bound else args, kwargs):
+            return wrapped(*args, **kwargs)
+
+    return call
+
+
+def _coroutine(function: Any, scope: Scope) -> Call:
+    seen = _seen(function)
+
+    def call(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        inner: Any = wrapped(*args, **kwargs)
+        bind = functools.partial(scope.bind, function, instance, seen(wrapped, instance, args), kwargs)
+        if type(cast("object", inner)) is not CoroutineType:
+            return _await(bind, inner)
+        outer: Any = _await_pending(bind, _Pending(inner))
+        outer.__name__, outer.__qualname__ = inner.__name__, inner.__qualname__
+        return outer
+
+    return call
+
+
+class _Pending:
+    """Holds a coroutine not yet awaited, so that only the one around it warns "was never awaited"."""
+
+    __slots__ = ("awaitable",)
+
+    def __init__(self, awaitable: CoroutineType[Any, Any, Any]) -> None:
+        self.awaitable = awaitable
+
+    def __del__(self) -> None:
+        self.awaitable.close()
+
+
+async def _await_pending(bind: Callable[[], Any], pending: _Pending) -> Any:
+    with bind():
+        return await pending.awaitable
+
+
+async def _await(bind: Callable[[], Any], awaitable: Awaitable[Any]) -> Any:
+    with bind():
+        return await awaitable
+
+
+def _generator(function: Any, scope: Scope) -> Call:
+    seen = _seen(function)
+
+    def call(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        inner: Generator[Any, Any, Any] = wrapped(*args, **kwargs)
+        bind = functools.partial(scope.bind, function, instance, seen(wrapped, instance, args), kwargs)
+        return InstrumentedGenerator(inner, bind)
+
+    return call
+
+
+def _async_generator(function: Any, scope: Scope) -> Call:
+    seen = _seen(function)
+
+    def call(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        inner: AsyncGenerator[Any, Any] = wrapped(*args, **kwargs)
+        bind = functools.partial(scope.bind, function, instance, seen(wrapped, instance, args), kwargs)
+        return InstrumentedAsyncGenerator(inner, bind)
+
+    return call
+
+
+_MAKERS: dict[str, Callable[[Any, Scope], Call]] = {
+    "function": _plain,
+    "coroutine": _coroutine,
+    "generator": _generator,
+    "async generator": _async_generator,
+}
