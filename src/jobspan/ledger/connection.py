@@ -26,10 +26,6 @@ _BROKEN = frozenset([sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB])
 _BUSY = frozenset([sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED])
 
 fork_gate = threading.RLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=fork_gate.acquire, after_in_parent=fork_gate.release, after_in_child=fork_gate.release
-    )
 
 
 class BrokenLedgerError(LedgerError):

@@ -6,6 +6,7 @@ fold, one at a time (SQLite's own write lock decides); who finds it taken leaves
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -82,7 +83,12 @@ class Folder:
         self._lost_after_ns = round(lost_after_seconds * 1e9)
 
     def fold(
-        self, connection: sqlite3.Connection, *, extra: Sequence[tuple[str, str]] = (), sweep: bool = True
+        self,
+        connection: sqlite3.Connection,
+        *,
+        extra: Sequence[tuple[str, str]] = (),
+        sweep: bool = True,
+        retire: bool = True,
     ) -> Folded:
         """Fold a batch in one transaction.
 
@@ -90,6 +96,7 @@ class Folder:
             connection: An open ledger, outside a transaction.
             extra: Events that are in no file: (process uid, payload).
             sweep: Also look for dead processes and passed deadlines.
+            retire: Set aside the journals read to their end.
 
         Raises:
             sqlite3.Error: As SQLite says; then nothing was changed.
@@ -103,7 +110,7 @@ class Folder:
                 connection.execute("ROLLBACK")
             raise
         for journal in journals:
-            if journal.done and journal.path.parent == self._place.journal:
+            if retire and journal.done and journal.path.parent == self._place.journal:
                 reader.retire(journal.path, self._place, owner_gone=True)
                 result.retired.append(journal.path)
         return result
@@ -157,12 +164,19 @@ class Folder:
     def _read(self, journal: _Journal, batch: list[tuple[Event, str | None]], result: Folded) -> bool:
         """Read what is new in a journal into `batch`; True if there was something."""
         before = (journal.offset, journal.skipped)
+        try:
+            self._read_chunks(journal, batch, result)
+        except FileNotFoundError:
+            return False  # set aside by another reader meanwhile
+        if journal.skipped != before[1]:
+            result.skipped += journal.skipped - before[1]
+            _log.event(logging.WARNING, "jobspan.journal.damaged", file=journal.name, skipped=journal.skipped)
+        return before != (journal.offset, journal.skipped)
+
+    def _read_chunks(self, journal: _Journal, batch: list[tuple[Event, str | None]], result: Folded) -> None:
         gone = self._is_owner_gone(journal)
         while len(batch) < _BATCH_EVENTS and not journal.done:
-            try:
-                chunk = reader.read(journal.path, journal.offset, _CHUNK_BYTES, owner_gone=gone)
-            except FileNotFoundError:
-                return False  # set aside by another reader meanwhile
+            chunk = reader.read(journal.path, journal.offset, _CHUNK_BYTES, owner_gone=gone)
             for payload in chunk.payloads:
                 event = read_event(payload)
                 if event is None:
@@ -177,13 +191,8 @@ class Folder:
             journal.owned, journal.at_end = chunk.owned, chunk.at_end
             if chunk.at_end:
                 journal.done = not chunk.owned
-                break
-        else:
-            result.more = True
-        if journal.skipped != before[1]:
-            result.skipped += journal.skipped - before[1]
-            _log.event(logging.WARNING, "jobspan.journal.damaged", file=journal.name, skipped=journal.skipped)
-        return before != (journal.offset, journal.skipped)
+                return
+        result.more = True
 
     @staticmethod
     def _learn(journal: _Journal, event: Event) -> None:
@@ -215,10 +224,11 @@ class Folder:
     def _bury(self, fold: Fold, touched: list[_Journal]) -> None:
         """Take note of the processes whose last journal was read to its end."""
         for journal in touched:
-            if journal.done and journal.process is not None:
-                if journal.path.parent != self._place.journal:
-                    fold.gone(journal.process, reader.last_seen_ns(journal.path))
-                elif reader.is_writer_dead(journal.path, self._place, self._identity(journal)):
+            if not journal.done or journal.process is None:
+                continue
+            live_place = journal.path.parent == self._place.journal
+            if not live_place or reader.is_writer_dead(journal.path, self._place, self._identity(journal)):
+                with contextlib.suppress(FileNotFoundError):
                     fold.gone(journal.process, reader.last_seen_ns(journal.path))
 
     def _sweep(self, fold: Fold, store: SqliteStore, journals: list[_Journal]) -> None:

@@ -47,7 +47,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX parts_by_run ON parts (run, kind)",
         "CREATE INDEX parts_open_by_parent ON parts (parent) WHERE closed <> 1",
         "CREATE INDEX parts_open_by_process ON parts (process) WHERE closed <> 1",
-        "CREATE INDEX parts_open_by_deadline ON parts (deadline_ns) WHERE closed = 0 AND deadline_ns IS NOT NULL",
+        """
+        CREATE INDEX parts_open_by_deadline ON parts (deadline_ns)
+        WHERE closed = 0 AND deadline_ns IS NOT NULL
+        """,
         # Single facts: usage, cost, item, error, note, skip.
         """
         CREATE TABLE entries (

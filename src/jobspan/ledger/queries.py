@@ -41,7 +41,7 @@ FORGET_JOURNALS = "DELETE FROM journals WHERE done = 1 AND name IN ({many})"
 
 # --- run ids
 PROVISIONAL = "SELECT uid FROM runs WHERE instr(run_id, '~') > 0 LIMIT 1000"
-SAME_RUN_ID = "SELECT uid, start_ns FROM runs WHERE run_id = ? AND uid <> ?"
+SAME_RUN_ID = "SELECT uid FROM runs WHERE run_id = ? AND uid <> ?"
 JOB_BY_RUN_ID = "SELECT uid FROM runs WHERE run_id = ? ORDER BY start_ns LIMIT 1"
 JOB_BY_ALIAS = "SELECT job FROM aliases WHERE alias = ?"
 
@@ -56,15 +56,16 @@ CLIENT_RUN_BY_RUN_ID = (
     " WHERE j.run_id IN (substr(:text, 1, 13), substr(:text, 1, 20)) AND j.run_id || '-' || c.label = :text"
 )
 """The client run people call ``:text``: looked up by both halves, never taken apart on a hyphen."""
-OPERATIONS_OF_RUNS = _PART + " WHERE run IN ({many}) AND kind = 'o' ORDER BY start_ns, uid"
+PARTS_OF_RUN = _PART + " WHERE run = ?"
+PARTS_OF_JOB = _PART + " WHERE run IN (SELECT uid FROM runs WHERE job = ?)"
 ENTRIES_OF_RUN = (
     _ENTRY + " WHERE job = ? AND run = ? AND kind IN ('note', 'skip', 'error') ORDER BY at_ns LIMIT 20000"
 )
-ERRORS_OF_JOB = _ENTRY + " WHERE job = ? AND kind = 'error' ORDER BY at_ns LIMIT 20000"
-USAGE = (
-    "SELECT e.kind, e.job, e.run, e.source, e.key, e.at_ns, e.writer, e.seq, e.data, r.label, r.kind, j.run_id, j.label"
-    " FROM entries e JOIN runs r ON r.uid = e.run JOIN runs j ON j.uid = e.job WHERE e.kind IN ('usage', 'cost')"
-    " ORDER BY e.at_ns, e.writer, e.seq"
-)
+USAGE = """
+SELECT e.kind, e.job, e.run, e.source, e.key, e.data, r.kind, r.label, j.run_id, j.label
+FROM entries e JOIN runs r ON r.uid = e.run JOIN runs j ON j.uid = e.job
+WHERE e.kind IN ('usage', 'cost') ORDER BY e.at_ns, e.writer, e.seq
+"""
+"""All usage and cost, oldest first: of equal keys the last one holds."""
 FACT = "SELECT value FROM facts WHERE name = ?"
 PUT_FACT = "INSERT OR REPLACE INTO facts VALUES (?, ?)"

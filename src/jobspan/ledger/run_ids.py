@@ -15,15 +15,20 @@ def settle_run_ids(
 ) -> None:
     """Re-key jobs whose id is provisional or taken; the old text stays an alias."""
     waiting = {uid for (uid,) in connection.execute(queries.PROVISIONAL)}
-    jobs = [run for run in list(space.runs.values()) if run.uid == run.job and run.run_id and run.start_ns]
     fresh: dict[str, Run] = {}
-    for job in jobs:
-        assert job.run_id is not None
-        if "~" in job.run_id:
+    for job in [run for run in space.runs.values() if run.uid == run.job and run.run_id and run.start_ns]:
+        run_id = job.run_id or ""
+        if "~" in run_id:
             waiting.add(job.uid)
-        elif space.shares.get(job.uid, None) is None and _is_later(connection, fresh, job):
-            _rekey(connection, job, claim, alias=False)
-        fresh.setdefault(job.run_id, job)
+            continue
+        others = [space.job(uid) for (uid,) in connection.execute(queries.SAME_RUN_ID, (run_id, job.uid))]
+        if (twin := fresh.setdefault(run_id, job)) is not job:
+            others.append(twin)
+        holders = sorted([job, *(other for other in others if other.run_id == run_id)], key=_right)
+        fresh[run_id] = holders[0]
+        for later in holders[1:]:
+            _rekey(connection, later, claim, alias=False)
+            space.runs[later.uid] = later
     for uid in waiting:
         job = space.job(uid)
         if job.run_id is not None and "~" in job.run_id:
@@ -31,14 +36,9 @@ def settle_run_ids(
             space.runs[uid] = job
 
 
-def _is_later(connection: sqlite3.Connection, fresh: dict[str, Run], job: Run) -> bool:
-    """Whether another job has the same id with more right to it: an earlier start, then uid."""
-    others = list(connection.execute(queries.SAME_RUN_ID, (job.run_id, job.uid)))
-    twin = fresh.get(job.run_id or "")
-    if twin is not None and twin.uid != job.uid:
-        others.append((twin.uid, twin.start_ns))
-    mine = (job.start_ns or 0, job.uid)
-    return any((start_ns or 0, uid) < mine for uid, start_ns in others)
+def _right(job: Run) -> tuple[int, str]:
+    """Return the order of those who have the same id: the first one keeps it."""
+    return (job.start_ns or 0, job.uid)
 
 
 def _rekey(

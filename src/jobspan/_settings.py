@@ -1,0 +1,203 @@
+"""Settings: what `configure()` was given, else the environment, else pyproject.toml, else the default.
+
+The same lower-case names everywhere: ``configure(timezone=…)``, ``JOBSPAN_TIMEZONE``, and
+``timezone = …`` under ``[tool.jobspan]`` in the nearest pyproject.toml upwards of the working directory.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, tzinfo
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import platformdirs
+
+from jobspan.exceptions import SettingsError, UsageError
+from jobspan.model.columns import did_you_mean
+
+MODES = ("online", "offline", "disabled")
+DURABILITIES = ("process", "power")
+_PREFIX = "JOBSPAN_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What can be set.
+
+    Attributes:
+        ledger: The SQLite file; its journals lie in ``<file>.d`` beside it.
+        mode: online: records, spans and destinations; offline: no destination; disabled: nothing at all.
+        strict: Raise jobspan's own errors instead of counting them (for tests).
+        timezone: The zone of run ids and notes.
+        durability: process: survives any death of the process; power: a power cut, too, at job open and close.
+        exit_flush: At most so many seconds are spent at exit on folding and exporting.
+    """
+
+    ledger: Path
+    mode: str = "online"
+    strict: bool = False
+    timezone: tzinfo = UTC
+    durability: str = "process"
+    exit_flush: float = 2.0
+
+
+def default_ledger() -> Path:
+    """Return where the ledger of this user lies when nothing else is said."""
+    return Path(platformdirs.user_data_dir("jobspan", appauthor=False)) / "ledger.db"
+
+
+def _ledger(value: object) -> Path:
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else ""
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError("a path of an SQLite file")
+    if text.startswith("sqlite:///"):
+        text = text.removeprefix("sqlite://") if text.startswith("sqlite:////") else text.removeprefix("sqlite:///")
+    if "://" in text:
+        raise ValueError("a path of an SQLite file; other databases are not supported")
+    path = Path(text).expanduser().absolute()
+    if path.is_dir():
+        raise ValueError("a file, not a directory: add a file name, say ledger.db")
+    return path
+
+
+def _zone(value: object) -> tzinfo:
+    if isinstance(value, tzinfo):
+        return value
+    if value in ("UTC", "utc", "Z"):
+        return UTC
+    try:
+        return ZoneInfo(str(value))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError('a zone of the IANA database, say "UTC" or "Europe/Berlin"') from None
+
+
+def _truth(value: object) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    truth = value if isinstance(value, bool) else words.get(str(value).strip().lower())
+    if truth is None:
+        raise ValueError("true or false")
+    return truth
+
+
+def _seconds(value: object) -> float:
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        seconds = -1.0
+    if isinstance(value, bool) or not 0 <= seconds < 1e9:
+        raise ValueError("a number of seconds, 0 or more")
+    return seconds
+
+
+def _word(words: tuple[str, ...]) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        text = str(value).strip().lower()
+        if text not in words:
+            raise ValueError(f"one of {', '.join(words)}")
+        return text
+
+    return read
+
+
+_READERS: Mapping[str, Callable[[object], Any]] = {
+    "ledger": _ledger,
+    "mode": _word(MODES),
+    "strict": _truth,
+    "timezone": _zone,
+    "durability": _word(DURABILITIES),
+    "exit_flush": _seconds,
+}
+
+
+def names() -> list[str]:
+    """Return the names of all settings."""
+    return [spec.name for spec in fields(Settings)]
+
+
+def read_setting(name: str, value: object, source: str) -> Any:
+    """Return the value of one setting.
+
+    Raises:
+        SettingsError: It cannot be used; the text says what can.
+    """
+    try:
+        return _READERS[name](value)
+    except ValueError as error:
+        raise SettingsError(f"{source}: {value!r} cannot be used, write {error}") from None
+
+
+def load(
+    overrides: Mapping[str, object],
+    *,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    on_bad: Callable[[SettingsError], None] | None = None,
+) -> Settings:
+    """Put the settings together.
+
+    Args:
+        overrides: What `configure` was given.
+        environment: Default: the process's.
+        folder: Where the search for pyproject.toml begins; default: the working directory.
+        on_bad: Told of an unusable value from environment or file, which is then left out; without
+            it such a value raises.
+
+    Raises:
+        UsageError: An unknown name in `overrides`.
+        SettingsError: An unusable value.
+    """
+    for name in overrides:
+        if name not in _READERS:
+            raise UsageError(f"configure() knows no {name!r}; {did_you_mean(name, list(_READERS))}")
+    settings = Settings(ledger=default_ledger())
+    environment = os.environ if environment is None else environment
+    found: dict[str, tuple[object, str]] = {}
+    for name, value in _file_settings(folder, on_bad).items():
+        found[name] = (value, f"[tool.jobspan] {name}")
+    for name in _READERS:
+        if environment.get(_PREFIX + name.upper()):
+            found[name] = (environment[_PREFIX + name.upper()], _PREFIX + name.upper())
+    found = {name: pair for name, pair in found.items() if name not in overrides}
+    for name, (value, source) in found.items():
+        try:
+            settings = replace(settings, **{name: read_setting(name, value, source)})
+        except SettingsError as error:
+            if on_bad is None:
+                raise
+            on_bad(error)
+    given = {name: read_setting(name, value, f"configure({name}=…)") for name, value in overrides.items()}
+    return replace(settings, **given)
+
+
+def _file_settings(folder: Path | None, on_bad: Callable[[SettingsError], None] | None) -> dict[str, object]:
+    try:
+        start = (folder or Path.cwd()).absolute()
+    except OSError:
+        return {}
+    for place in (start, *start.parents):
+        path = place / "pyproject.toml"
+        if path.is_file():
+            return _table(path, on_bad)
+    return {}
+
+
+def _table(path: Path, on_bad: Callable[[SettingsError], None] | None) -> dict[str, object]:
+    try:
+        table: dict[str, object] = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("jobspan", {})
+    except (OSError, ValueError):
+        return {}  # somebody else's broken file
+    for name in list(table):
+        if name not in _READERS and not isinstance(table[name], dict):
+            error = SettingsError(f"{path}: [tool.jobspan] knows no {name!r}; {did_you_mean(name, list(_READERS))}")
+            if on_bad is None:
+                raise error
+            on_bad(error)
+            del table[name]
+    if isinstance(table.get("ledger"), str):
+        table["ledger"] = str(path.parent / Path(str(table["ledger"])).expanduser())
+    return {name: value for name, value in table.items() if name in _READERS}
