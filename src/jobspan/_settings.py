@@ -34,7 +34,7 @@ class Settings:
         mode: online: records, spans and destinations; offline: no destination; disabled: nothing at all.
         strict: Raise jobspan's own errors instead of counting them (for tests).
         timezone: The zone of run ids and notes.
-        durability: process: survives any death of the process; power: a power cut, too, at job open and close.
+        durability: process: survives any death of the process; power: a power cut, too (job open and close).
         exit_flush: At most so many seconds are spent at exit on folding and exporting.
     """
 
@@ -56,7 +56,11 @@ def _ledger(value: object) -> Path:
     if not isinstance(text, str) or not text.strip():
         raise ValueError("a path of an SQLite file")
     if text.startswith("sqlite:///"):
-        text = text.removeprefix("sqlite://") if text.startswith("sqlite:////") else text.removeprefix("sqlite:///")
+        text = (
+            text.removeprefix("sqlite://")
+            if text.startswith("sqlite:////")
+            else text.removeprefix("sqlite:///")
+        )
     if "://" in text:
         raise ValueError("a path of an SQLite file; other databases are not supported")
     path = Path(text).expanduser().absolute()
@@ -77,7 +81,16 @@ def _zone(value: object) -> tzinfo:
 
 
 def _truth(value: object) -> bool:
-    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
     truth = value if isinstance(value, bool) else words.get(str(value).strip().lower())
     if truth is None:
         raise ValueError("true or false")
@@ -193,7 +206,9 @@ def _table(path: Path, on_bad: Callable[[SettingsError], None] | None) -> dict[s
         return {}  # somebody else's broken file
     for name in list(table):
         if name not in _READERS and not isinstance(table[name], dict):
-            error = SettingsError(f"{path}: [tool.jobspan] knows no {name!r}; {did_you_mean(name, list(_READERS))}")
+            error = SettingsError(
+                f"{path}: [tool.jobspan] knows no {name!r}; {did_you_mean(name, list(_READERS))}"
+            )
             if on_bad is None:
                 raise error
             on_bad(error)

@@ -35,7 +35,15 @@ class LedgerError(JobspanError, OSError):
 
 
 class DeadlineExceeded(JobspanError, TimeoutError):
-    """A deadline the user gave with ``timeout=`` has passed."""
+    """A deadline the user gave with ``timeout=`` has passed.
+
+    Attributes:
+        run_uid: The inside name of the run whose deadline it was.
+    """
+
+    def __init__(self, text: str = "", run_uid: str = "") -> None:
+        super().__init__(text)
+        self.run_uid = run_uid
 
 
 class RunCanceled(BaseException):

@@ -99,7 +99,9 @@ class Ledger:
                 return False
 
     @contextmanager
-    def reading(self, *, seconds: float = 2.0) -> Iterator[LedgerReader]:
+    def reading(
+        self, *, seconds: float = 2.0, extra: Callable[[], Sequence[tuple[str, str]]] = tuple
+    ) -> Iterator[LedgerReader]:
         """Give a reader that sees the ledger and what the live journals hold, after folding them.
 
         Where the ledger cannot be written now (locked, read-only), a copy in memory is folded instead.
@@ -108,13 +110,13 @@ class Ledger:
             LedgerError: It can neither be written nor read.
         """
         try:
-            self.fold(seconds=seconds, busy_seconds=min(seconds, 1.0))
+            self.fold(seconds=seconds, busy_seconds=min(seconds, 1.0), extra=extra)
         except LedgerError:
             with fork_gate:
                 copy = connect_copy(self.path)
                 try:
                     with translated(self.path):
-                        while self._folder.fold(copy, sweep=True, retire=False).more:
+                        while self._folder.fold(copy, extra=extra(), retire=False).more:
                             pass
                         yield LedgerReader(copy, self._zone)
                 finally:

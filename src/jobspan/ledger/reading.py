@@ -15,6 +15,7 @@ from jobspan.model.part import OPERATION, Part
 from jobspan.model.record import ClientRunRecord, JobRecord, UsageRow, dollars
 from jobspan.model.rendering import client_run_record, job_record
 from jobspan.model.run import Run
+from jobspan.model.status import Status
 
 UsageBy = Literal["client", "job", "model"]
 
@@ -64,6 +65,11 @@ class LedgerReader:
                 uid: str = row[0]
                 return uid
         return None
+
+    def status(self, uid: str) -> Status | None:
+        """Return the derived status of a run, by its inside name."""
+        run = self._run(uid)
+        return None if run is None else run.status
 
     def usage(self, by: UsageBy) -> list[UsageRow]:
         """Return tokens, cost and calls by client, job (run id) or model; each key counts once per job."""

@@ -1,0 +1,312 @@
+"""The composition root: builds the parts of a running jobspan, owns them, and lets them go.
+
+One `Runtime` per process, made at the first use or by `configure`. A handle keeps the runtime it was
+opened with, so that a second `configure` never tears a run apart.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace.export import SpanExporter
+
+from jobspan import _clock
+from jobspan._describe import describe
+from jobspan._guard import guard, guarded
+from jobspan._keeper import Keeper
+from jobspan._settings import Settings, load
+from jobspan.exceptions import SettingsError
+from jobspan.journal.claim import RunIdClaims
+from jobspan.journal.identity import current as current_process
+from jobspan.journal.writer import JournalWriter
+from jobspan.ledger.ledger import Ledger
+from jobspan.ledger.reading import LedgerReader
+from jobspan.model.event import write_event
+from jobspan.model.redact import Redactor
+from jobspan.model.run_id import format_run_id, provisional_run_id
+from jobspan.spans.pipeline import SpanPipeline
+
+_SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
+_CLAIMS_KEPT_SECONDS = 2 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How tracking itself is doing.
+
+    Attributes:
+        ok: Nothing was lost and nothing went wrong.
+        errors: How often something inside jobspan failed.
+        dropped: How many events or spans were lost.
+        pending: How many events are in memory only or spans not exported yet.
+        last_error: The last trouble, in words.
+        reasons: Each trouble and how often it was met.
+    """
+
+    ok: bool
+    errors: int
+    dropped: int
+    pending: int
+    last_error: str | None
+    reasons: dict[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
+        return asdict(self)
+
+
+class Runtime:
+    """The parts of a running jobspan, put together from settings."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        exporters: Sequence[SpanExporter] = (),
+        span_processors: Sequence[SpanProcessor] = (),
+        resource_attributes: Mapping[str, Any] | None = None,
+        redactor: Callable[[str], str] | None = None,
+        segment_bytes: int | None = None,
+    ) -> None:
+        self.settings = settings
+        self.enabled = settings.mode != "disabled"
+        self._redactor = redactor or Redactor(_known_secrets())
+        self.ledger = Ledger(settings.ledger, self._claim, settings.timezone)
+        sizes = {} if segment_bytes is None else {"segment_bytes": segment_bytes}
+        self.journal = JournalWriter(self.ledger.place, _header, **sizes)
+        self.append = self.journal.append
+        self.claims = RunIdClaims(self.ledger.place)
+        self.pipeline = SpanPipeline(
+            exporters=exporters,
+            span_processors=span_processors,
+            resource_attributes=resource_attributes,
+            redact=self.redact,
+        )
+        self._prefix = (0, "")
+        self.keeper = Keeper(self.ledger, self.journal, self._memory_events)
+
+    def redact(self, text: str) -> str:
+        """Return `text` without secrets; where the redactor fails, nothing of it."""
+        with guarded("redactor"):
+            return self._redactor(text)
+        return "<redactor failed>"
+
+    def describe(self, error: BaseException) -> tuple[str, str]:
+        """Return (type, message) of an exception, fit for a record: redacted, never empty."""
+        with guarded("describe"):
+            description = describe(error)
+            return description.type, self.redact(description.message)
+        return type(error).__name__, type(error).__name__
+
+    def uid_prefix(self, pid: int) -> str:
+        """Return the first half of the uids of parts opened in process `pid`."""
+        known = self._prefix
+        if known[0] != pid:
+            known = self._prefix = (pid, current_process().uid[:8])
+        return known[1]
+
+    def new_run_id(self, start_ns: int) -> str:
+        """Return a run id nobody else has; a provisional one where none can be claimed."""
+        claimed = self._claim(start_ns)
+        if claimed is not None:
+            return claimed
+        return provisional_run_id(start_ns, self.settings.timezone, os.urandom(3).hex())
+
+    def _claim(self, start_ns: int) -> str | None:
+        zone = self.settings.timezone
+        return self.claims.claim(
+            start_ns // 1_000_000_000, lambda second: format_run_id(second * 1_000_000_000, zone)
+        )
+
+    def emit(self, event: Mapping[str, Any]) -> None:
+        """Write one event to the journal; it is durable on return."""
+        self.append(write_event(event))
+
+    def job_boundary(self) -> None:
+        """Called when a job opens or closes: with durability "power" it waits for the disk."""
+        if self.settings.durability == "power":
+            self.journal.sync()
+
+    @contextmanager
+    def reading(self, seconds: float = 2.0) -> Iterator[LedgerReader]:
+        """Give a reader of the ledger that sees every event written so far.
+
+        Raises:
+            LedgerError: The ledger can be neither written nor read.
+        """
+        with self.ledger.reading(seconds=seconds, extra=self._memory_events) as reader:
+            yield reader
+
+    def _memory_events(self) -> list[tuple[str, str]]:
+        if not self.journal.buffered:
+            return []
+        process = current_process().uid
+        return [(process, payload) for payload in self.journal.buffered_payloads()]
+
+    def flush(self, timeout: float) -> bool:
+        """Fold and export everything of this process; True iff all of it is done within `timeout` seconds."""
+        until = _clock.monotonic() + timeout
+        self.journal.touch()
+        folded = self.keeper.fold_now(timeout)
+        exported = self.pipeline.force_flush(max(0.0, until - _clock.monotonic()))
+        return folded and exported and not self.journal.buffered
+
+    def shutdown(self, timeout: float) -> None:
+        """Fold and export within `timeout` seconds, and let go of all files and threads."""
+        until = _clock.monotonic() + timeout
+        self.keeper.stop()
+        self.journal.close()
+        if timeout > 0:
+            self.keeper.fold_now(timeout)
+        self.pipeline.shutdown(max(0.0, until - _clock.monotonic()))
+        with guarded("ledger.close"):
+            self.ledger.close()
+
+    def health(self) -> Health:
+        """Return how tracking itself is doing."""
+        reasons = guard.counts()
+        dropped = self.journal.dropped + sum(self.pipeline.dropped.values())
+        if self.journal.trouble:
+            reasons[f"journal: {self.journal.trouble}"] = self.journal.buffered
+        for reason, count in self.pipeline.dropped.items():
+            reasons[f"spans: {reason}"] = count
+        pending = self.journal.buffered + self.pipeline.pending()
+        return Health(
+            ok=not reasons and not dropped,
+            errors=sum(guard.counts().values()),
+            dropped=dropped,
+            pending=pending,
+            last_error=guard.last_error or self.journal.trouble,
+            reasons=reasons,
+        )
+
+
+def _header() -> str:
+    """Return the first record of a journal: who writes it."""
+    process = current_process()
+    return write_event({"e": "process", "process": process.uid, "v": 1, **process.as_dict()})
+
+
+def _known_secrets() -> list[str]:
+    return [
+        value
+        for name, value in os.environ.items()
+        if len(value) >= 8 and any(word in name.upper() for word in _SECRET_WORDS)
+    ]
+
+
+# --- the one runtime of this process
+
+_lock = threading.RLock()
+_runtime: Runtime | None = None
+
+
+def runtime() -> Runtime:
+    """Return the runtime of this process, built from environment and files at the first use."""
+    return _runtime or _build()
+
+
+def _build() -> Runtime:
+    global _runtime
+    with _lock:
+        if _runtime is None:
+            bad: list[SettingsError] = []
+            settings = load({}, on_bad=bad.append)
+            _install(Runtime(settings))
+            for error in bad:
+                guard.note("settings", str(error))
+        assert _runtime is not None
+        return _runtime
+
+
+def _install(new: Runtime) -> None:
+    global _runtime
+    guard.strict = new.settings.strict
+    guard.describe = lambda error: "{}: {}".format(*new.describe(error))
+    _runtime = new
+
+
+def configure(
+    *,
+    exporters: Sequence[SpanExporter] = (),
+    span_processors: Sequence[SpanProcessor] = (),
+    resource_attributes: Mapping[str, Any] | None = None,
+    redactor: Callable[[str], str] | None = None,
+    segment_bytes: int | None = None,
+    **settings: object,
+) -> None:
+    """Set jobspan up; optional, and best done once, before the first run.
+
+    A second call flushes what there is and builds everything anew; runs still open go on where they were.
+
+    Args:
+        exporters: OpenTelemetry exporters that get every ended run as a span, in the background.
+        span_processors: OpenTelemetry span processors, called on the thread that opens or closes a run.
+        resource_attributes: Added to the resource of these spans.
+        redactor: Takes secrets out of texts, in the place of the built-in one.
+        segment_bytes: Size of one journal file before the next is begun.
+        **settings: The settings of `jobspan._settings.Settings`: ledger, mode, strict, timezone,
+            durability, exit_flush.
+
+    Raises:
+        UsageError: An unknown setting.
+        SettingsError: An unusable value.
+    """
+    new = Runtime(
+        load(settings),
+        exporters=exporters,
+        span_processors=span_processors,
+        resource_attributes=resource_attributes,
+        redactor=redactor,
+        segment_bytes=segment_bytes,
+    )
+    with _lock:
+        old = _runtime
+        _install(new)
+    if old is not None:
+        with guarded("configure"):
+            old.shutdown(old.settings.exit_flush)
+
+
+def flush(timeout: float = 10.0) -> bool:
+    """Bring everything of this process into the ledger and to the exporters.
+
+    Args:
+        timeout: Seconds it may take.
+
+    Returns:
+        True iff all of it is there.
+    """
+    with guarded("flush"):
+        return runtime().flush(timeout)
+    return False
+
+
+def shutdown(timeout: float | None = None) -> None:
+    """Flush within `timeout` seconds (default: the setting exit_flush) and let go of files and threads.
+
+    Called by itself at exit. Runs opened later are still recorded, and folded by the next process.
+    """
+    current = _runtime
+    if current is not None:
+        with guarded("shutdown"):
+            current.shutdown(current.settings.exit_flush if timeout is None else timeout)
+
+
+def health() -> Health:
+    """Return how tracking itself is doing: what failed, was dropped or waits, and why."""
+    return runtime().health()
+
+
+def _at_exit() -> None:
+    shutdown()
+
+
+atexit.register(_at_exit)

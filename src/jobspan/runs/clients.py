@@ -1,0 +1,67 @@
+"""The loop over clients: ``for run in j.clients(xs): with run: …``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from jobspan._guard import guard
+from jobspan.exceptions import UsageError
+from jobspan.runs.inert import Reentry
+from jobspan.runs.kinds import ClientRun, JobRun
+from jobspan.runs.opening import client_id_of, new_client_run
+from jobspan.runs.option import Duration, seconds_of
+
+T = TypeVar("T")
+Key = str | Callable[[T], Any] | None
+
+
+def check_key(key: object) -> None:
+    """Refuse what is no key.
+
+    Raises:
+        UsageError: It is neither a name nor a function.
+    """
+    if key is not None and not isinstance(key, str) and not callable(key):
+        raise UsageError(f"key={key!r}: give the name of a key or attribute, or a function of the client")
+
+
+def each_client(
+    job: JobRun, clients: Iterable[T], key: Key[T], on_error: str, timeout: Duration | None
+) -> Iterator[ClientRun]:
+    """Check the options now, and return the loop."""
+    check_key(key)
+    if on_error not in ("continue", "raise"):
+        raise UsageError(f'on_error={on_error!r}: write "continue" or "raise"')
+    seconds = None if timeout is None else seconds_of(timeout, "timeout")
+    return _loop(job, iter(clients), key, on_error == "continue", seconds)
+
+
+def _loop(
+    job: JobRun, clients: Iterator[T], key: Key[T], swallows: bool, seconds: float | None
+) -> Iterator[ClientRun]:
+    for client in clients:
+        run = client_run_for(job, client, key, seconds)
+        assert not isinstance(run, Reentry)
+        run.swallows = swallows
+        yield run
+        run.leave_context()
+        if run.was_never_entered:
+            job.unentered += 1
+
+
+def client_run_for(
+    job: JobRun, client: Any, key: Any, seconds: float | None, *, part: str = "", attempt: int = 1
+) -> ClientRun | Reentry:
+    """Return a client run for one client of a loop; one whose id cannot be told is not recorded."""
+    try:
+        client_id = client_id_of(client, key)
+    except Exception as error:  # noqa: BLE001 - the key is the user's, its failure is data
+        guard.note("client_id", f"key={key!r} failed with {type(error).__name__}")
+        client_id = None
+    run = new_client_run(
+        client_id, job, timeout_seconds=seconds, part=part, attempt=attempt, where=f"{client!r:.80}"
+    )
+    if isinstance(run, ClientRun):
+        run.client = client
+    return run

@@ -1,0 +1,112 @@
+"""Runs that record nothing: outside of every block, in mode disabled, or without a usable client id.
+
+They have all the methods of the real ones, so that business code never has to ask.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from jobspan.runs.current import Activation
+from jobspan.runs.handle import RunHandle
+from jobspan.runs.kinds import ClientRun, JobRun, Operation
+
+
+class _Inert(RunHandle):
+    """Overrides whatever would record."""
+
+    __slots__ = ()
+
+    def add(self, **counters: int) -> None:
+        """Record nothing."""
+
+    def start(self) -> None:
+        """Record nothing."""
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Record nothing."""
+
+    def activate(self) -> Activation | None:  # type: ignore[override]
+        """Leave the context as it is: what is around this run stays current."""
+        return None
+
+    def deactivate(self, token: Activation | None) -> None:  # type: ignore[override]
+        """Leave the context as it is."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def cancel(self, reason: str = "canceled") -> None:
+        """Cancel nothing."""
+
+
+class InertJobRun(_Inert, JobRun):
+    """A job that is not recorded."""
+
+    __slots__ = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0: there is nothing to tell."""
+        return 0
+
+
+class InertClientRun(_Inert, ClientRun):
+    """A client run that is not recorded."""
+
+    __slots__ = ()
+
+    @property
+    def run_id(self) -> str:
+        """Empty: there is none."""
+        return ""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not (self.swallows and isinstance(error, Exception)):
+            return False
+        self.job.error(error, item=self.client)  # the job is the innermost run there is
+        return True
+
+
+class InertOperation(_Inert, Operation):
+    """An operation that is not recorded."""
+
+    __slots__ = ()
+
+
+class Reentry:
+    """A second entering of the very client run that `map` has opened for this call: the same run goes on."""
+
+    __slots__ = ("_run",)
+
+    def __init__(self, run: ClientRun) -> None:
+        self._run = run
+
+    def start(self) -> None:
+        """Do nothing: the run is open."""
+
+    def activate(self) -> Activation:
+        """Make the run current again."""
+        return self._run.activate()
+
+    def deactivate(self, token: Activation) -> None:
+        """Undo `activate`."""
+        self._run.deactivate(token)
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Do nothing: `map` closes the run."""
+
+    def __enter__(self) -> ClientRun:
+        return self._run
+
+    def __exit__(self, *left: Any) -> bool:
+        return False
+
+    async def __aenter__(self) -> ClientRun:
+        return self._run
+
+    async def __aexit__(self, *left: Any) -> bool:
+        return False

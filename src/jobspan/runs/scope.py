@@ -1,0 +1,195 @@
+"""Scopes: what ``job(...)``, ``client_run(...)`` and ``operation(...)`` return.
+
+Immutable and shared by all threads and tasks: each entry makes a fresh run. One object is the
+decorator, the ``with`` block and the ``async with`` block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+from jobspan.exceptions import UsageError
+from jobspan.model.client_id import clean_client_id
+from jobspan.runs.current import live_run
+from jobspan.runs.handle import RunHandle
+from jobspan.runs.inert import Reentry
+from jobspan.runs.kinds import ClientRun, JobRun, Operation
+from jobspan.runs.opening import new_client_run, new_job, new_operation
+from jobspan.runs.option import Duration, name_of, seconds_of, whole_number
+
+P = ParamSpec("P")
+R = TypeVar("R")
+H = TypeVar("H", bound=RunHandle)
+
+ClientSource = str | Callable[..., Any]
+
+_entered: dict[RunHandle | Reentry, Scope[Any]] = {}
+"""Entries of ``with`` blocks: found again here only where a block is left in another context."""
+
+decorate: Callable[[Any, Any], Any]
+"""Makes a decorated callable; set by the floor above."""
+
+
+class Scope(Generic[H]):
+    """The part all scopes share."""
+
+    __slots__ = ("_timeout",)
+
+    def __init__(self, timeout: Duration | None) -> None:
+        self._timeout = None if timeout is None else seconds_of(timeout, "timeout")
+
+    def new_run(self) -> H:
+        """Return a fresh run for a ``with`` block."""
+        raise TypeError
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Decorate a function, method, generator or any other callable: each call is a run.
+
+        Raises:
+            UsageError: It cannot be decorated.
+        """
+        return cast("Callable[P, R]", decorate(function, self))
+
+    def __enter__(self) -> H:
+        run = self.new_run()
+        entered: H = run.__enter__()
+        _entered[run] = self
+        return entered
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        run = self._entered_run()
+        if run is None:
+            return False
+        _entered.pop(run, None)
+        return run.__exit__(kind, error, trace)
+
+    async def __aenter__(self) -> H:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        return self.__exit__(kind, error, trace)
+
+    def _entered_run(self) -> RunHandle | Reentry | None:
+        """Return the innermost run of this context that this scope opened, else its latest one anywhere."""
+        run = live_run()
+        while run is not None:
+            if _entered.get(run) is self:
+                return run
+            run = run.parent
+        return next((one for one, scope in reversed(list(_entered.items())) if scope is self), None)
+
+
+class JobScope(Scope[JobRun]):
+    """What ``job(...)`` returns."""
+
+    __slots__ = ("_job_type",)
+
+    def __init__(self, job_type: str | None, *, timeout: Duration | None = None) -> None:
+        super().__init__(timeout)
+        self._job_type = None if job_type is None else name_of(job_type, "a job type")
+
+    def __repr__(self) -> str:
+        return f"job({self._job_type!r})"
+
+    def new_run(self) -> JobRun:
+        """Return a fresh job.
+
+        Raises:
+            UsageError: The scope has no job type: ``with job():``.
+        """
+        if self._job_type is None:
+            raise UsageError('a with block needs a job type: with job("lead_scoring"):')
+        return new_job(self._job_type, self._timeout)
+
+    def run_for(self, function_name: str) -> JobRun:
+        """Return a fresh job for one call of a decorated function."""
+        return new_job(self._job_type or function_name, self._timeout)
+
+
+class ClientRunScope(Scope[ClientRun]):
+    """What ``client_run(...)`` and ``j.client(...)`` return."""
+
+    __slots__ = ("_attempt", "_client_id", "_implicit", "_job", "_part", "source")
+
+    def __init__(
+        self,
+        client_id: str | int | None = None,
+        *,
+        source: ClientSource | None = None,
+        part: str | None = None,
+        attempt: int = 1,
+        timeout: Duration | None = None,
+        implicit_job: bool = True,
+        job: JobRun | None = None,
+    ) -> None:
+        super().__init__(timeout)
+        if source is None or client_id is not None:
+            clean_client_id(client_id)  # a client id written here is programming: told at once
+        self._client_id = client_id
+        self.source = source
+        self._part = "" if part is None else name_of(part, "a part")
+        self._attempt = whole_number(attempt, "attempt", 1)
+        self._implicit = implicit_job
+        self._job = job
+
+    def __repr__(self) -> str:
+        return f"client_run({self._client_id if self.source is None else self.source!r})"
+
+    def new_run(self) -> ClientRun:
+        """Return a fresh client run.
+
+        Raises:
+            UsageError: The scope takes its client from a call, and there is none.
+        """
+        if self.source is not None:
+            raise UsageError('a with block needs a client id: with client_run("Guy-Wilson"):')
+        return self.run_for(self._client_id, "client_run")
+
+    def run_for(self, client_id: object, function_name: str) -> ClientRun:
+        """Return a fresh client run for a client id that came with a call."""
+        run = new_client_run(
+            client_id,
+            self._job,
+            timeout_seconds=self._timeout,
+            part=self._part,
+            attempt=self._attempt,
+            implicit=function_name if self._implicit else None,
+            where=function_name,
+        )
+        return cast("ClientRun", run)
+
+
+class OperationScope(Scope[Operation]):
+    """What ``operation(...)`` and ``run.operation(...)`` return."""
+
+    __slots__ = ("_name", "_parent")
+
+    def __init__(
+        self, name: str | None, *, timeout: Duration | None = None, parent: RunHandle | None = None
+    ) -> None:
+        super().__init__(timeout)
+        self._name = None if name is None else name_of(name, "an operation's name")
+        self._parent = parent
+
+    def __repr__(self) -> str:
+        return f"operation({self._name!r})"
+
+    def new_run(self) -> Operation:
+        """Return a fresh operation.
+
+        Raises:
+            UsageError: The scope has no name: ``with operation():``.
+        """
+        if self._name is None:
+            raise UsageError('a with block needs a name: with operation("post_scoring"):')
+        return new_operation(self._name, self._timeout, self._parent)
+
+    def run_for(self, function_name: str) -> Operation:
+        """Return a fresh operation for one call of a decorated function."""
+        return new_operation(self._name or function_name, self._timeout, self._parent)
