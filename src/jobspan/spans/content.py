@@ -139,9 +139,29 @@ def _as_float(value: int) -> float:
         return float("inf") if value > 0 else float("-inf")
 
 
-def exportable_attributes(attributes: BoundedAttributes) -> BoundedAttributes:
-    """Return cleaned attributes in values every exporter takes, with the count of what was dropped."""
-    converted = {exportable_text(key): exportable(attributes[key]) for key in attributes}
+def exportable_attributes(attributes: Mapping[Any, Any], dropped: int = 0) -> Mapping[str, Any]:
+    """Return attributes, clean or not, in values every exporter takes, with the count of what was dropped.
+
+    The usual ones (ASCII texts, numbers) go the short way: a span of a run has five to ten of them.
+    """
+    if isinstance(attributes, BoundedAttributes):
+        dropped += attributes.dropped
+    if not dropped and all(
+        type(key) is str and key and key.isascii() and _is_plain(attributes[key]) for key in attributes
+    ):
+        return dict(attributes)
+    cleaned = attributes
+    if not isinstance(attributes, BoundedAttributes):
+        cleaned = clean(attributes)
+        dropped += cleaned.dropped
+    converted = {exportable_text(key): exportable(cleaned[key]) for key in cleaned}
     result = BoundedAttributes(None, converted, immutable=True)
-    result.dropped = attributes.dropped
+    result.dropped = dropped
     return result
+
+
+def _is_plain(value: Any) -> bool:
+    kind: type[Any] = type(value)
+    if kind is str:
+        return bool(value.isascii())
+    return kind is bool or kind is float or (kind is int and -_INT64 <= value < _INT64)

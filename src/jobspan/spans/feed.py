@@ -184,10 +184,13 @@ class ExporterFeed:
         while not stopped:
             self._await_work(lane)
             stopped = self._drain(lane)
-        late = len(lane.queue)  # put by a thread that had looked before the stop
-        lane.queue.clear()
-        if late:
-            self._drop(lane, "after shutdown", late)
+        while lane.queue:  # put by a thread that had looked before the stop
+            batch, mark = self._take(lane, self._batch_size)
+            if batch:
+                self._drop(lane, "after shutdown", len(batch))
+            if mark is not None:
+                mark.resolve(False)
+        lane.in_flight = 0
 
     def _await_work(self, lane: _Lane) -> None:
         """Sleep until there is a span, then until a batch is full, a flush wants it or it waited enough."""
