@@ -160,6 +160,10 @@ def exportable_attributes(attributes: Mapping[Any, Any], dropped: int = 0) -> Ma
     return result
 
 
+def _is_plain_key(key: Any) -> bool:
+    return type(key) is str and key.isascii() and key != ""
+
+
 def _is_plain(value: Any) -> bool:
     kind: type[Any] = type(value)
     if kind is str:

@@ -141,7 +141,7 @@ class ExporterFeed:
         starting = attempt("spans.thread", self._tell)
         with starting:
             thread.start()
-        return starting.error is None
+        return not starting.failed
 
     def _append_mark(self, lane: _Lane, mark: FlushMark) -> None:
         lane.marks.append(mark)
@@ -247,7 +247,7 @@ class ExporterFeed:
         exporting = attempt(f"spans.export.{self._name}", self._tell, everything=True)
         with exporting:
             result = self._exporter.export(spans)
-        if exporting.error is not None:
+        if exporting.failed:
             self._drop(lane, "exporter raised", len(spans))
         elif result is not SpanExportResult.SUCCESS:
             self._drop(lane, "exporter failed", len(spans))
@@ -267,7 +267,7 @@ class ExporterFeed:
         flushing = attempt(f"spans.flush.{self._name}", self._tell, everything=True)
         with flushing:
             result = flush(rest_millis)
-        return flushing.error is None and result is not False  # the interface's own default returns None
+        return not flushing.failed and result is not False  # the interface's own default returns None
 
     def _close(self, lane: _Lane) -> None:
         if next(lane.closes) == 0:
