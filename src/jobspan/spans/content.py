@@ -146,9 +146,7 @@ def exportable_attributes(attributes: Mapping[Any, Any], dropped: int = 0) -> Ma
     """
     if isinstance(attributes, BoundedAttributes):
         dropped += attributes.dropped
-    if not dropped and all(
-        type(key) is str and key and key.isascii() and _is_plain(attributes[key]) for key in attributes
-    ):
+    if not dropped and all(_is_plain_key(key) and _is_plain(attributes[key]) for key in attributes):
         return dict(attributes)
     cleaned = attributes
     if not isinstance(attributes, BoundedAttributes):
@@ -164,8 +162,9 @@ def _is_plain_key(key: Any) -> bool:
     return type(key) is str and key.isascii() and key != ""
 
 
-def _is_plain(value: Any) -> bool:
-    kind: type[Any] = type(value)
-    if kind is str:
-        return bool(value.isascii())
-    return kind is bool or kind is float or (kind is int and -_INT64 <= value < _INT64)
+def _is_plain(value: object) -> bool:
+    if type(value) is str:
+        return value.isascii()
+    if type(value) is int:
+        return -_INT64 <= value < _INT64
+    return type(value) is float or type(value) is bool
