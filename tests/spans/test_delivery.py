@@ -158,6 +158,26 @@ def test_a_flush_asks_the_exporter_to_flush_what_it_holds_itself() -> None:
     assert pipeline.force_flush(10)
 
 
+def test_flushes_of_many_threads_are_answered_at_once_and_truly() -> None:
+    exporter = Scripted()
+    pipeline = SpanPipeline(exporters=[exporter])
+    answers: list[bool] = []
+
+    def work(who: int) -> None:
+        for n in range(100):
+            end_spans(pipeline, 1, f"{who} {n}")
+            answers.append(pipeline.force_flush(10) and f"{who} {n}" in exporter.names)
+
+    threads = [threading.Thread(target=work, args=(who,)) for who in range(4)]
+    with Stopwatch() as watch:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert answers == [True] * 400
+    assert watch.seconds < 100 * LINGER_SECONDS / 4  # nobody waited for the linger
+
+
 def test_shutdown_exports_what_waits_and_closes_once() -> None:
     exporter = Scripted()
     pipeline = SpanPipeline(exporters=[exporter])

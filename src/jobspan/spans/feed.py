@@ -42,7 +42,6 @@ class _Lane:
         self.signal: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.awake = False
         self.marks: collections.deque[FlushMark] = collections.deque()  # those in the queue
-        self.urgent = False
         self.hurried = False
         self.starts = itertools.count()
         self.started = False
@@ -146,9 +145,8 @@ class ExporterFeed:
     def _append_mark(self, lane: _Lane, mark: FlushMark) -> None:
         lane.marks.append(mark)
         lane.queue.append(mark)
-        lane.urgent = True
         self._wake(lane)
-        if not lane.started:
+        if not lane.started and lane.start_again_at:
             mark.resolve(False)
 
     def _wake(self, lane: _Lane) -> None:
@@ -182,8 +180,8 @@ class ExporterFeed:
         context_api.attach(_quiet_context())
         stopped = False
         while not stopped:
-            self._await_work(lane)
-            stopped = self._drain(lane)
+            lingered = self._await_work(lane)
+            stopped = self._drain(lane, lingered)
         while lane.queue:  # put by a thread that had looked before the stop
             batch, mark = self._take(lane, self._batch_size)
             if batch:
@@ -192,25 +190,25 @@ class ExporterFeed:
                 mark.resolve(False)
         lane.in_flight = 0
 
-    def _await_work(self, lane: _Lane) -> None:
-        """Sleep until there is a span, then until a batch is full, a flush wants it or it waited enough."""
+    def _await_work(self, lane: _Lane) -> bool:
+        """Sleep until there is a span, then until a batch is full or wanted, or (True) long enough."""
         lane.awake = False
         if not lane.queue:  # looked at after `awake` was cleared: who appends later sees it and wakes us
             lane.signal.get()
         lane.awake = True
         lane.hurried = False
         until = _clock.monotonic() + self._linger_seconds
-        while len(lane.queue) < self._batch_size and not lane.urgent:
+        while len(lane.queue) < self._batch_size and not lane.marks:
             rest = until - _clock.monotonic()
             if rest <= 0:
-                lane.urgent = True
-                break
+                return True
             with contextlib.suppress(queue.Empty):
                 lane.signal.get(timeout=rest)
+        return False
 
-    def _drain(self, lane: _Lane) -> bool:
+    def _drain(self, lane: _Lane, lingered: bool) -> bool:
         """Export what waits: all of it when that is wanted, else full batches; True after the stop mark."""
-        everything, lane.urgent = lane.urgent, False
+        everything = lingered or bool(lane.marks)
         left = len(lane.queue)
         while left > 0 and (everything or left >= self._batch_size):
             batch, mark = self._take(lane, min(left, self._batch_size))
