@@ -198,6 +198,19 @@ def test_shutdown_closes_an_exporter_that_never_had_a_span() -> None:
     assert exporter.shutdowns == 1
 
 
+def test_a_shutdown_that_ran_out_of_time_counts_what_it_left(gate: threading.Event) -> None:
+    exporter = Scripted(gate.wait)
+    pipeline = SpanPipeline(exporters=[exporter], on_trouble=Troubles())
+    end_spans(pipeline, 2_000)
+    assert not pipeline.shutdown(0.3)
+    gate.set()
+    limit = time.monotonic() + 10
+    while pipeline.pending() and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert len(exporter.batches) == exporter.shutdowns == 1  # the one in hand; a closed exporter gets no more
+    assert pipeline.dropped == {"shutdown ran out of time": 2_000 - len(exporter.spans)}
+
+
 class HangsAtShutdown(Scripted):
     def __init__(self, gate: threading.Event) -> None:
         super().__init__()

@@ -47,6 +47,7 @@ class _Lane:
         self.started = False
         self.start_again_at = 0.0
         self.closes = itertools.count()
+        self.closed = False
         self.stop_mark: FlushMark | None = None
         self.in_flight = 0
         self.dropped: dict[str, int] = {}
@@ -235,6 +236,9 @@ class ExporterFeed:
         return batch, None
 
     def _export(self, lane: _Lane, batch: list[RunSpan]) -> None:
+        if lane.closed:  # a shutdown ran out of time: its exporter is told nothing more
+            self._drop(lane, "shutdown ran out of time", len(batch))
+            return
         spans: list[ReadableSpan] = []
         for span in batch:
             with attempt("spans.readable", self._tell, everything=True):
@@ -251,15 +255,15 @@ class ExporterFeed:
             self._drop(lane, "exporter failed", len(spans))
 
     def _resolve(self, lane: _Lane, mark: FlushMark) -> None:
-        exported = self._flush_exporter(mark) and not lane.dropped
+        exported = self._flush_exporter(lane, mark) and not lane.dropped
         if mark.stops:
             self._close(lane)
         mark.resolve(exported)
 
-    def _flush_exporter(self, mark: FlushMark) -> bool:
+    def _flush_exporter(self, lane: _Lane, mark: FlushMark) -> bool:
         flush = getattr(self._exporter, "force_flush", None)
         rest_millis = int(max(0.0, mark.deadline - _clock.monotonic()) * 1000)
-        if flush is None or rest_millis == 0:
+        if flush is None or rest_millis == 0 or lane.closed:
             return flush is None
         result: object = None
         flushing = attempt(f"spans.flush.{self._name}", self._tell, everything=True)
@@ -269,6 +273,7 @@ class ExporterFeed:
 
     def _close(self, lane: _Lane) -> None:
         if next(lane.closes) == 0:
+            lane.closed = True
             with attempt(f"spans.shutdown.{self._name}", self._tell, everything=True):
                 self._exporter.shutdown()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -227,6 +226,8 @@ def _call_flush(processor: SpanProcessor, timeout_seconds: float) -> Callable[[]
 
 
 def _version() -> str:
+    import importlib.metadata  # 10 ms, so only when a span is really exported
+
     try:
         return importlib.metadata.version(names.SCOPE_NAME)
     except importlib.metadata.PackageNotFoundError:
