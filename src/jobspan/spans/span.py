@@ -106,7 +106,8 @@ class RunSpan(Span, ReadFace):
         """End the span with the run's last word on its status and attributes.
 
         The status is OK or ERROR by `status_ok` and `error`, whatever anybody set before. An `error`
-        becomes an exception event, `error.type` and the description ``Type: message``.
+        becomes an exception event, `error.type` and the description ``Type: message``. Where nobody takes
+        spans, only the end is kept.
 
         Args:
             end_ns: Nanoseconds since the epoch; default now.
