@@ -133,8 +133,8 @@ def test_a_hanging_processor_cannot_hold_flush_or_shutdown(gate: threading.Event
         assert not pipeline.force_flush(0.3)
     with Stopwatch() as closing:
         assert not pipeline.shutdown(0.3)
-    assert flushing.seconds < 0.8
-    assert closing.seconds < 0.8
+    assert flushing.seconds < 2
+    assert closing.seconds < 2
 
 
 def test_lazy_attributes_that_fail_cost_themselves_only(lenient: None) -> None:

@@ -267,6 +267,17 @@ def test_the_otlp_encoder_takes_hostile_values() -> None:
     assert {"huge", "surrogate", "bytes", "long"} <= {attribute.key for attribute in sent.attributes}
 
 
+def test_attributes_dropped_from_events_and_links_are_counted_once() -> None:
+    many = {f"k{n}": "ü" for n in range(140)}
+    pipeline, exporter = collecting()
+    span = pipeline.start_span("x")
+    span.add_event("e", many)
+    span.add_link(LINKED, many)
+    span.end()
+    (found,) = exported(pipeline, exporter)
+    assert found.events[0].dropped_attributes == found.links[0].dropped_attributes == 12
+
+
 # -- the run's last word
 
 

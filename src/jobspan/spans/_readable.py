@@ -15,13 +15,15 @@ from jobspan._guard import guarded
 from jobspan.spans.content import (
     UNSET,
     SpanContent,
-    clean,
     exportable_attributes,
     exportable_text,
 )
 
 if TYPE_CHECKING:
     from jobspan.spans.span import AttributeSource, RunSpan
+
+
+_NOTHING = SpanContent()
 
 
 def build_readable(
@@ -38,35 +40,31 @@ def build_readable(
         sources: The run's own attributes, the later the stronger, all stronger than `content`.
         status: The run's last word; None leaves what `content` says.
     """
-    content = content or SpanContent()
     return ReadableSpan(
         name=exportable_text(span.name),
         context=span.get_span_context(),
         parent=span.parent,
         resource=span.resource,
-        attributes=_attributes(content, sources),
-        events=_events(content),
-        links=_links(content),
+        attributes=_attributes(content or _NOTHING, sources),
+        events=_events(content) if content and content.events else (),
+        links=_links(content) if content and content.links else (),
         kind=span.kind,
-        status=_status(status or content.status),
+        status=_status(status or (content or _NOTHING).status),
         start_time=span.start_time,
         end_time=span.end_time,
         instrumentation_scope=span.instrumentation_scope,
     )
 
 
-def _attributes(content: SpanContent, sources: Iterable[AttributeSource | None]) -> BoundedAttributes:
+def _attributes(content: SpanContent, sources: Iterable[AttributeSource | None]) -> Mapping[str, Any]:
     merged = dict(content.attributes)
     for source in sources:
-        merged.update(_evaluated(source))
-    result = exportable_attributes(clean(merged))
-    result.dropped += content.attributes_dropped
-    return result
+        if source is not None:
+            merged.update(_evaluated(source))
+    return exportable_attributes(merged, content.attributes_dropped)
 
 
-def _evaluated(source: AttributeSource | None) -> Mapping[str, Any]:
-    if source is None:
-        return {}
+def _evaluated(source: AttributeSource) -> Mapping[str, Any]:
     result: Mapping[str, Any] = {}
     with guarded("spans.attributes"):
         result = source() if callable(source) else source
@@ -92,7 +90,7 @@ def _bounded(items: Iterable[Any], dropped: int) -> Sequence[Any]:
     return cast("Sequence[Any]", result)
 
 
-def _exportable(attributes: object) -> BoundedAttributes:
+def _exportable(attributes: object) -> Mapping[str, Any]:
     assert isinstance(attributes, BoundedAttributes)  # SpanContent makes them so
     return exportable_attributes(attributes)
 

@@ -12,19 +12,19 @@ Tell = Callable[[str, BaseException | str], None]
 
 
 class attempt(guarded):  # noqa: N801 - reads as a keyword, like guarded
-    """Keep what somebody else's code raised in `error`, and tell it; it is never raised, strict or not.
+    """Tell what somebody else's code raised, and go on; it is never raised, strict or not.
 
-    With `everything` an exception that is no `Exception` is kept too: for threads of our own, which an
-    exporter's SystemExit must not end.
+    `failed` says afterwards whether it raised. With `everything` an exception that is no `Exception` is
+    told too: for threads of our own, which an exporter's SystemExit must not end.
     """
 
-    __slots__ = ("error", "everything", "tell")
+    __slots__ = ("everything", "failed", "tell")
 
     def __init__(self, where: str, tell: Tell | None, *, everything: bool = False) -> None:
         super().__init__(where)
         self.tell = tell
         self.everything = everything
-        self.error: BaseException | None = None
+        self.failed = False
 
     def __enter__(self) -> attempt:
         return self
@@ -34,7 +34,7 @@ class attempt(guarded):  # noqa: N801 - reads as a keyword, like guarded
     ) -> bool:
         if error is None or not (self.everything or isinstance(error, Exception)):
             return False
-        self.error = error
+        self.failed = True  # not the error: its traceback would keep our frames, and their spans, alive
         if self.tell is not None:
             with guarded("spans.tell"):
                 self.tell(self.where, error)

@@ -139,9 +139,32 @@ def _as_float(value: int) -> float:
         return float("inf") if value > 0 else float("-inf")
 
 
-def exportable_attributes(attributes: BoundedAttributes) -> BoundedAttributes:
-    """Return cleaned attributes in values every exporter takes, with the count of what was dropped."""
-    converted = {exportable_text(key): exportable(attributes[key]) for key in attributes}
+def exportable_attributes(attributes: Mapping[Any, Any], dropped: int = 0) -> Mapping[str, Any]:
+    """Return attributes, clean or not, in values every exporter takes, with the count of what was dropped.
+
+    The usual ones (ASCII texts, numbers) go the short way: a span of a run has five to ten of them.
+    """
+    if isinstance(attributes, BoundedAttributes):
+        dropped += attributes.dropped
+    if not dropped and all(_is_plain_key(key) and _is_plain(attributes[key]) for key in attributes):
+        return dict(attributes)
+    cleaned = attributes
+    if not isinstance(attributes, BoundedAttributes):
+        cleaned = clean(attributes)
+        dropped += cleaned.dropped
+    converted = {exportable_text(key): exportable(cleaned[key]) for key in cleaned}
     result = BoundedAttributes(None, converted, immutable=True)
-    result.dropped = attributes.dropped
+    result.dropped = dropped
     return result
+
+
+def _is_plain_key(key: Any) -> bool:
+    return type(key) is str and key.isascii() and key != ""
+
+
+def _is_plain(value: object) -> bool:
+    if type(value) is str:
+        return value.isascii()
+    if type(value) is int:
+        return -_INT64 <= value < _INT64
+    return type(value) is float or type(value) is bool

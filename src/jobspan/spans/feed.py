@@ -42,12 +42,12 @@ class _Lane:
         self.signal: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.awake = False
         self.marks: collections.deque[FlushMark] = collections.deque()  # those in the queue
-        self.urgent = False
         self.hurried = False
         self.starts = itertools.count()
         self.started = False
         self.start_again_at = 0.0
         self.closes = itertools.count()
+        self.closed = False
         self.stop_mark: FlushMark | None = None
         self.in_flight = 0
         self.dropped: dict[str, int] = {}
@@ -141,14 +141,13 @@ class ExporterFeed:
         starting = attempt("spans.thread", self._tell)
         with starting:
             thread.start()
-        return starting.error is None
+        return not starting.failed
 
     def _append_mark(self, lane: _Lane, mark: FlushMark) -> None:
         lane.marks.append(mark)
         lane.queue.append(mark)
-        lane.urgent = True
         self._wake(lane)
-        if not lane.started:
+        if not lane.started and lane.start_again_at:
             mark.resolve(False)
 
     def _wake(self, lane: _Lane) -> None:
@@ -182,32 +181,35 @@ class ExporterFeed:
         context_api.attach(_quiet_context())
         stopped = False
         while not stopped:
-            self._await_work(lane)
-            stopped = self._drain(lane)
-        late = len(lane.queue)  # put by a thread that had looked before the stop
-        lane.queue.clear()
-        if late:
-            self._drop(lane, "after shutdown", late)
+            lingered = self._await_work(lane)
+            stopped = self._drain(lane, lingered)
+        while lane.queue:  # put by a thread that had looked before the stop
+            batch, mark = self._take(lane, self._batch_size)
+            if batch:
+                self._drop(lane, "after shutdown", len(batch))
+            if mark is not None:
+                mark.resolve(False)
+        lane.in_flight = 0
 
-    def _await_work(self, lane: _Lane) -> None:
-        """Sleep until there is a span, then until a batch is full, a flush wants it or it waited enough."""
+    def _await_work(self, lane: _Lane) -> bool:
+        """Sleep until there is a span, then until a batch is full or wanted, or (True) long enough."""
         lane.awake = False
         if not lane.queue:  # looked at after `awake` was cleared: who appends later sees it and wakes us
             lane.signal.get()
         lane.awake = True
         lane.hurried = False
         until = _clock.monotonic() + self._linger_seconds
-        while len(lane.queue) < self._batch_size and not lane.urgent:
+        while len(lane.queue) < self._batch_size and not lane.marks:
             rest = until - _clock.monotonic()
             if rest <= 0:
-                lane.urgent = True
-                break
+                return True
             with contextlib.suppress(queue.Empty):
                 lane.signal.get(timeout=rest)
+        return False
 
-    def _drain(self, lane: _Lane) -> bool:
+    def _drain(self, lane: _Lane, lingered: bool) -> bool:
         """Export what waits: all of it when that is wanted, else full batches; True after the stop mark."""
-        everything, lane.urgent = lane.urgent, False
+        everything = lingered or bool(lane.marks)
         left = len(lane.queue)
         while left > 0 and (everything or left >= self._batch_size):
             batch, mark = self._take(lane, min(left, self._batch_size))
@@ -234,6 +236,9 @@ class ExporterFeed:
         return batch, None
 
     def _export(self, lane: _Lane, batch: list[RunSpan]) -> None:
+        if lane.closed:  # a shutdown ran out of time: its exporter is told nothing more
+            self._drop(lane, "shutdown ran out of time", len(batch))
+            return
         spans: list[ReadableSpan] = []
         for span in batch:
             with attempt("spans.readable", self._tell, everything=True):
@@ -244,30 +249,31 @@ class ExporterFeed:
         exporting = attempt(f"spans.export.{self._name}", self._tell, everything=True)
         with exporting:
             result = self._exporter.export(spans)
-        if exporting.error is not None:
+        if exporting.failed:
             self._drop(lane, "exporter raised", len(spans))
         elif result is not SpanExportResult.SUCCESS:
             self._drop(lane, "exporter failed", len(spans))
 
     def _resolve(self, lane: _Lane, mark: FlushMark) -> None:
-        exported = self._flush_exporter(mark) and not lane.dropped
+        exported = self._flush_exporter(lane, mark) and not lane.dropped
         if mark.stops:
             self._close(lane)
         mark.resolve(exported)
 
-    def _flush_exporter(self, mark: FlushMark) -> bool:
+    def _flush_exporter(self, lane: _Lane, mark: FlushMark) -> bool:
         flush = getattr(self._exporter, "force_flush", None)
         rest_millis = int(max(0.0, mark.deadline - _clock.monotonic()) * 1000)
-        if flush is None or rest_millis == 0:
+        if flush is None or rest_millis == 0 or lane.closed:
             return flush is None
         result: object = None
         flushing = attempt(f"spans.flush.{self._name}", self._tell, everything=True)
         with flushing:
             result = flush(rest_millis)
-        return flushing.error is None and result is not False  # the interface's own default returns None
+        return not flushing.failed and result is not False  # the interface's own default returns None
 
     def _close(self, lane: _Lane) -> None:
         if next(lane.closes) == 0:
+            lane.closed = True
             with attempt(f"spans.shutdown.{self._name}", self._tell, everything=True):
                 self._exporter.shutdown()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, get_current_span
+from opentelemetry.trace import get_current_span
 
 from jobspan import _clock
 from jobspan._guard import guard, guarded
@@ -21,6 +20,7 @@ from jobspan.spans import names
 from jobspan.spans.attempt import Tell, attempt
 from jobspan.spans.feed import QUEUE_SIZE, ExporterFeed
 from jobspan.spans.identifier import new_span_id, new_trace_id
+from jobspan.spans.lineage import valid_context
 from jobspan.spans.span import AttributeSource, RunSpan
 
 _ON_START = guarded("spans.on_start")
@@ -104,7 +104,7 @@ class SpanPipeline:
         if type(current) is RunSpan:
             span = RunSpan(self, name, current.trace_id, new_span_id(), current, start_ns, attributes, owned)
         else:
-            up = _valid_context(current)
+            up = valid_context(current)
             trace_id = new_trace_id() if up is None else up.trace_id
             span = RunSpan(self, name, trace_id, new_span_id(), up, start_ns, attributes, owned)
         for processor in self._processors:
@@ -225,16 +225,9 @@ def _call_flush(processor: SpanProcessor, timeout_seconds: float) -> Callable[[]
     return lambda: processor.force_flush(int(timeout_seconds * 1000))
 
 
-def _valid_context(span: object) -> SpanContext | None:
-    """Return the context of somebody else's span if a trace can be joined by it."""
-    with guarded("spans.parent"):
-        context = span.get_span_context()  # type: ignore[attr-defined]
-        if isinstance(context, SpanContext) and context.is_valid:
-            return context
-    return None
-
-
 def _version() -> str:
+    import importlib.metadata  # 10 ms, so only when a span is really exported
+
     try:
         return importlib.metadata.version(names.SCOPE_NAME)
     except importlib.metadata.PackageNotFoundError:

@@ -11,8 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import Span, SpanContext, TraceFlags
-from opentelemetry.trace.span import DEFAULT_TRACE_STATE
+from opentelemetry.trace import Span, SpanContext
 from opentelemetry.trace.status import Status, StatusCode
 
 from jobspan import _clock
@@ -22,6 +21,7 @@ from jobspan.spans.attempt import attempt
 from jobspan.spans.content import SpanContent
 from jobspan.spans.exception import described, exception_attributes, exception_type, stack_of
 from jobspan.spans.face import ReadFace
+from jobspan.spans.lineage import context_under
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 
 AttributeSource = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 """A run's own attributes, or a callable that makes them: called when somebody really looks, on any thread."""
-
-_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
-_SAMPLED_RANDOM = TraceFlags(TraceFlags.SAMPLED | 0x02)
-"""0x02 says that the trace id is random (W3C trace context 2): ours are."""
 
 
 class RunSpan(Span, ReadFace):
@@ -110,7 +106,8 @@ class RunSpan(Span, ReadFace):
         """End the span with the run's last word on its status and attributes.
 
         The status is OK or ERROR by `status_ok` and `error`, whatever anybody set before. An `error`
-        becomes an exception event, `error.type` and the description ``Type: message``.
+        becomes an exception event, `error.type` and the description ``Type: message``. Where nobody takes
+        spans, only the end is kept.
 
         Args:
             end_ns: Nanoseconds since the epoch; default now.
@@ -252,17 +249,8 @@ class RunSpan(Span, ReadFace):
         """Return the context children and other processes are joined by; always sampled."""
         context = self._exact_context
         if context is None:
-            context = self._exact_context = self._make_context()
+            context = self._exact_context = context_under(self.parent, self._trace_id, self._span_id)
         return context
-
-    def _make_context(self) -> SpanContext:
-        up = self.parent
-        if up is None:
-            flags, state = _SAMPLED_RANDOM, DEFAULT_TRACE_STATE
-        else:
-            flags = _SAMPLED_RANDOM if up.trace_flags & 0x02 else _SAMPLED
-            state = up.trace_state
-        return SpanContext(self._trace_id, self._span_id, False, flags, state)
 
     @property
     def trace_id(self) -> int:
