@@ -200,6 +200,7 @@ class JournalWriter:
         state = self._states.get(pid)
         if state is None:
             close_inherited()
+            self._segment = NOWHERE
             for other in [known for known in self._states if known != pid]:
                 self._states.pop(other, None)
             state = self._states.setdefault(pid, _State(pid, self._buffer_bytes))
