@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -48,7 +49,14 @@ def test_no_place_means_no_journals(place: Place) -> None:
 
 def test_journals_are_listed_oldest_first_and_hidden_ones_never(place: Place) -> None:
     place.prepare()
-    names = ["9-100-b-000001.j", "8-99-a-000002.j", "8-99-a-000010.j", "odd.j", ".7-1-a-000001.j.new", "x.txt"]
+    names = [
+        "9-100-b-000001.j",
+        "8-99-a-000002.j",
+        "8-99-a-000010.j",
+        "odd.j",
+        ".7-1-a-000001.j.new",
+        "x.txt",
+    ]
     for name in names:
         (place.journal / name).touch()
     assert [path.name for path in journals(place)] == ["odd.j", names[1], names[2], names[0]]
@@ -186,10 +194,8 @@ def test_racing_readers_neither_make_an_owner_nor_lose_a_journal(place: Place) -
 
     def fold() -> None:
         for path in paths:
-            try:
+            with contextlib.suppress(FileNotFoundError):
                 owned.extend(read(path, 0, 1 << 20).owned for _ in range(20))
-            except FileNotFoundError:
-                pass
             if retire(path, place):
                 retired.append(path)
 

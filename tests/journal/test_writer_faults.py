@@ -102,7 +102,9 @@ def test_every_operation_may_fail_once(
         with monkeypatch.context() as patch:
             for name in names:
 
-                def failing(*args: object, _call: Callable[..., object] = getattr(os, name), **kwargs: object):  # type: ignore[no-untyped-def]
+                def failing(
+                    *args: object, _call: Callable[..., object] = getattr(os, name), **kwargs: object
+                ):  # type: ignore[no-untyped-def]
                     nonlocal failed
                     calls[0] += 1
                     if calls[0] == nth:
@@ -251,7 +253,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "none", str(folder)]
-    if os.geteuid() != 0 or not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode:
+    if (
+        os.geteuid() != 0
+        or not shutil.which("mount")
+        or subprocess.run(command, capture_output=True).returncode
+    ):
         pytest.skip("a file system cannot be mounted here")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)

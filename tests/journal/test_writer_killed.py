@@ -26,7 +26,9 @@ def test_what_was_acknowledged_before_a_kill_is_in_the_journal(place: Place, tri
     chance = random.Random(trials)
     for trial in range(trials):
         place_of_trial = Place(place.ledger.with_name(f"{trial}.db"))
-        with start_writer(place_of_trial, CODE, segment_bytes=chance.choice([500, 5_000, 1 << 26])) as process:
+        with start_writer(
+            place_of_trial, CODE, segment_bytes=chance.choice([500, 5_000, 1 << 26])
+        ) as process:
             assert process.stdout is not None
             said = [process.stdout.readline() for _ in range(chance.randrange(1, 800))]
             process.kill()
