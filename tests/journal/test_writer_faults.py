@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
-import resource
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,40 +91,46 @@ def test_a_disk_that_fails_costs_no_event_once_it_is_well(
     assert sorted(found, key=found.index) == found
 
 
-def test_every_operation_may_fail_once(
+class FailsOnce:
+    """Counts the system calls made through it and lets the `nth` fail."""
+
+    def __init__(self, nth: int) -> None:
+        self.nth, self.calls = nth, 0
+
+    def wrap(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self.calls += 1
+            if self.calls == self.nth:
+                raise OSError(errno.EIO, "Input/output error")
+            return call(*args, **kwargs)
+
+        return counted
+
+
+def test_every_system_call_may_fail_once(
     place: Place, wait: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fail the n-th system call, for every n until the scenario passes untouched."""
-    names = ["write", "open", "rename", "mkdir", "fstat"]
-    for nth in range(1, 200):
+    names = ["write", "open", "rename", "mkdir", "fstat", "stat", "lstat"]
+    calls = [*((os, name) for name in names), (fcntl, "flock"), (fcntl, "fcntl")]
+    nth = 0
+    while True:
+        nth += 1
         shutil.rmtree(place.root, ignore_errors=True)
-        calls, failed = [0], False
+        fault = FailsOnce(nth)
         journal = JournalWriter(place, lambda: '{"header": true}', segment_bytes=150)
         with monkeypatch.context() as patch:
-            for name in names:
-
-                def failing(
-                    *args: object, _call: Callable[..., object] = getattr(os, name), **kwargs: object
-                ):  # type: ignore[no-untyped-def]
-                    nonlocal failed
-                    calls[0] += 1
-                    if calls[0] == nth:
-                        failed = True
-                        raise OSError(errno.EIO, "Input/output error")
-                    return _call(*args, **kwargs)
-
-                patch.setattr(os, name, failing)
+            for module, name in calls:
+                patch.setattr(module, name, fault.wrap(getattr(module, name)))
             for n in range(6):
                 journal.append(event(n))
         wait(1.1)
         journal.append(event(6))
         assert set(numbers(place)) == set(range(7)), f"call {nth}"
         journal.close()
-        if not failed:
+        if fault.calls < nth:
             break
-    else:
-        pytest.fail("the scenario never ran untouched")
-    assert nth > 20
+    assert nth > 30
 
 
 @pytest.mark.parametrize("error", [errno.EINTR, errno.EAGAIN])
@@ -253,11 +260,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "none", str(folder)]
-    if (
-        os.geteuid() != 0
-        or not shutil.which("mount")
-        or subprocess.run(command, capture_output=True).returncode
-    ):
+    can = os.geteuid() == 0 and shutil.which("mount") is not None
+    if not can or subprocess.run(command, capture_output=True).returncode:
         pytest.skip("a file system cannot be mounted here")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
@@ -300,6 +304,24 @@ def test_a_file_system_made_read_only_is_survived(small_disk: Path, wait: Callab
     journal.append(event(10))
     assert numbers(place) == list(range(11))
     journal.close()
+
+
+@pytest.mark.parametrize("how", ["moved", "replaced"])
+def test_a_journal_moved_while_in_use_is_begun_anew(
+    place: Place, writer: JournalWriter, wait: Callable[[float], None], how: str
+) -> None:
+    writer.append(event(0))
+    place.root.rename(place.root.with_name("elsewhere"))
+    if how == "replaced":
+        place.prepare()
+        assert writer.path is not None
+        writer.path.touch()
+    wait(1.1)
+    writer.touch()  # notices without an event
+    writer.append(event(1))
+    assert numbers(place) == [1]
+    assert writer.lost_files == 1
+    assert f"it was {how}" in (guard.last_error or "")
 
 
 @pytest.mark.parametrize("how", ["file", "folder"])
@@ -371,7 +393,3 @@ def test_without_file_locks_events_stay_in_memory(
     assert writer.buffered_payloads() == [event(1)]
     assert "in memory only" in (writer.trouble or "")
     assert not place.root.exists()
-
-
-def test_the_limits_of_this_process_are_untouched() -> None:
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
