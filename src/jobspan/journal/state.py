@@ -10,6 +10,7 @@ import threading
 
 from jobspan import _clock
 from jobspan._guard import guard
+from jobspan.exceptions import LedgerError
 from jobspan.journal.backlog import Backlog
 from jobspan.journal.segment import Segment
 
@@ -26,6 +27,7 @@ class WriterState:
         self.keeps_unsynced = False
         self.retry_at = self.rotate_at = self.opened_at = 0.0
         self.trouble: str | None = None
+        self.is_told = False  # that there is trouble, in the log
         self.news: list[str] = []
         self.lost_files = 0
         self.stem = f"{pid}-{_clock.now_ns()}-{os.urandom(4).hex()}"
@@ -36,7 +38,16 @@ class TornError(OSError):
     """Part of a record got in: the disk is full, or the file may not grow."""
 
 
+def is_foreign(error: OSError) -> bool:
+    """Tell whether `error` is no failure of the disk, but raised by a signal handler meanwhile.
+
+    A handler's ``TimeoutError("too slow")`` is an OSError too, without the number the system gives.
+    """
+    return error.errno is None and not isinstance(error, LedgerError)
+
+
 def torn() -> TornError:
+    """Return the error that stands for a short write."""
     return TornError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

@@ -16,11 +16,10 @@ from pathlib import Path
 
 from jobspan import _clock
 from jobspan._guard import guard, guarded
-from jobspan.exceptions import LedgerError
 from jobspan.journal.frame import encode
 from jobspan.journal.place import Place
 from jobspan.journal.segment import NOWHERE, SUFFIX, Segment, close_inherited
-from jobspan.journal.state import TornError, WriterState, tell, torn
+from jobspan.journal.state import TornError, WriterState, is_foreign, tell, torn
 
 _RETRY_SECONDS = 1.0
 _CHECK_SECONDS = 1.0
@@ -77,8 +76,8 @@ class JournalWriter:
         try:
             written = segment.write(record)
         except OSError as error:
-            if error.errno is None:
-                raise  # not the disk: an exception like TimeoutError("...") of a signal handler
+            if is_foreign(error):
+                raise
             self._append_late(payload, segment, error)
             return
         if written != len(record):
@@ -210,7 +209,7 @@ class JournalWriter:
             elif state.backlog and _clock.monotonic() > deadline:
                 return  # the next append goes on; until then everything queues up behind
         if state.segment is not None and not state.is_spoiled:
-            state.trouble = None
+            state.trouble, state.is_told = None, False
             self._segment = state.segment
 
     def _usable_segment(self, state: WriterState) -> Segment | None:
@@ -219,17 +218,18 @@ class JournalWriter:
         try:
             self._open(state)
         except OSError as error:
-            if error.errno is None and not isinstance(error, LedgerError):
+            if is_foreign(error):
                 raise
             self._blame(state, error)
         return None if state.is_spoiled else state.segment
 
     def _write_batch(self, state: WriterState, segment: Segment) -> bool:
         """Write some of the backlog with one call; what did not get in stays in front."""
-        batch = state.backlog.take(_BATCH_BYTES)
-        records = [encode(payload) for payload in batch]
+        batch: list[str] = []
         whole = 0
         try:
+            batch = state.backlog.take(_BATCH_BYTES)
+            records = [encode(payload) for payload in batch]
             written = segment.write(b"".join(records))
             segment.size += written
             while whole < len(records) and written >= len(records[whole]):
@@ -238,7 +238,7 @@ class JournalWriter:
             if whole < len(records):
                 raise torn()
         except OSError as error:
-            if error.errno is None:
+            if is_foreign(error):
                 raise
             self._blame(state, error)
             return False
@@ -274,15 +274,17 @@ class JournalWriter:
             state.segment is None or state.segment.size < _SPOILED_EARLY_BYTES
         )
         is_fresh_damage = is_spoiled and state.segment is not None and not state.is_spoiled
-        at_once = is_fresh_damage and not is_young  # the next segment may do
+        at_once = is_fresh_damage and (not is_young or error.errno == errno.EBADF)  # the next may do
         state.is_spoiled = state.is_spoiled or (is_spoiled and state.segment is not None)
         self._segment = NOWHERE
-        if not at_once and error.errno != errno.EINTR:
-            state.retry_at = now + _RETRY_SECONDS
         reason = "no file locks" if sys.platform == "win32" else error.strerror or str(error)
-        if state.trouble is None:
-            state.news.append(f"events are kept in memory only: {reason} ({self._place.journal})")
         state.trouble = f"in memory only: {reason}"
+        if at_once or error.errno == errno.EINTR:
+            return
+        state.retry_at = now + _RETRY_SECONDS
+        if not state.is_told:
+            state.is_told = True
+            state.news.append(f"events are kept in memory only: {reason} ({self._place.journal})")
 
     def _look_after(self, segment: Segment) -> None:
         """Once a second see whether the file is still ours; begin the next one when it is full."""
@@ -310,7 +312,9 @@ class JournalWriter:
     def _rotate(self, state: WriterState, now: float) -> None:
         try:
             self._open(state)
-        except OSError:
+        except OSError as error:
+            if is_foreign(error):
+                raise
             state.rotate_at = now + _RETRY_SECONDS  # the old one is too large, but good
         if state.segment is not None:
             self._segment = state.segment
