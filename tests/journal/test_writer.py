@@ -21,7 +21,8 @@ from tests.journal.observing import SOURCE, event, numbers, read_all, read_one, 
 
 
 def test_importing_the_journal_loads_nothing_heavy() -> None:
-    code = "import sys, jobspan.journal; print([m for m in ('psutil','pyairtable','ctypes') if m in sys.modules])"
+    heavy = ("psutil", "ctypes", "sqlite3", "asyncio", "subprocess", "socket", "hashlib")
+    code = f"import sys, jobspan.journal; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": str(SOURCE)},
@@ -93,17 +94,47 @@ def test_after_close_a_new_segment_is_begun(place: Place, writer: JournalWriter)
 
 
 def test_an_event_in_an_exit_function_is_recorded(place: Place) -> None:
-    code = "import atexit\natexit.register(lambda: writer.append(event(2)))\natexit.register(writer.close)\nwriter.append(event(1))"
+    code = """
+import atexit
+atexit.register(lambda: writer.append(event(2)))
+atexit.register(writer.close)
+writer.append(event(1))
+"""
     run_writer(place, code)
     assert numbers(place) == [1, 2]
 
 
+def test_a_process_that_never_closes_its_journal_ends_in_silence(
+    place: Place, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code = """
+import logging
+logging.keep = writer  # lives until the modules are taken apart
+for n in range(100): writer.append(event(n))
+"""
+    run_writer(place, code, segment_bytes=1_000)
+    assert numbers(place) == list(range(100))
+    assert capfd.readouterr().err == ""
+
+
+def test_a_relative_place_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    journal = JournalWriter(Place(Path("ledger.db")), lambda: '{"header": true}')
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    journal.append(event(1))
+    assert numbers(Place(tmp_path / "ledger.db")) == [1]
+    journal.close()
+
+
+def _append_many(journal: JournalWriter, base: int) -> None:
+    for n in range(500):
+        journal.append(event(base + n))
+
+
 def test_threads_and_rotation_write_everything_once(place: Place) -> None:
     journal = JournalWriter(place, lambda: '{"header": true}', segment_bytes=2_000)
-    threads = [
-        threading.Thread(target=lambda base=base: [journal.append(event(base + n)) for n in range(500)])
-        for base in range(0, 4000, 500)
-    ]
+    threads = [threading.Thread(target=_append_many, args=(journal, base)) for base in range(0, 4000, 500)]
     for thread in threads:
         thread.start()
     sealed: dict[Path, int] = {}
@@ -171,15 +202,15 @@ def test_a_sync_that_fails_is_told(writer: JournalWriter, monkeypatch: pytest.Mo
 
 def test_a_signal_handler_may_append_while_the_program_appends(place: Place) -> None:
     code = """
-count = 0
-def handle(number, frame):
-    global count
-    writer.append(event(1_000_000 + count)); count += 1
+import itertools
+counter = itertools.count(1_000_000)
+def handle(number, frame):  # may be interrupted by itself
+    writer.append(event(next(counter)))
 signal.signal(signal.SIGALRM, handle)
 signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
 for n in range(20_000): writer.append(event(n))
 signal.setitimer(signal.ITIMER_REAL, 0)
-say(count)
+say(next(counter) - 1_000_000)
 """
     count = int(run_writer(place, code, segment_bytes=20_000)[0])
     assert count > 20

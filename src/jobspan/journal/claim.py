@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -68,6 +67,7 @@ class RunIdClaims:
         start = last + 1 if first <= second <= last else second
         for candidate in range(start, second + _AHEAD_SECONDS + 1):
             if candidate > start and _clock.monotonic() > deadline:
+                self._taken = (first if start != second else second, candidate - 1)
                 return None
             if self._take(f"{candidate}"):
                 run_id = render(candidate)
@@ -101,4 +101,6 @@ def _file_name(run_id: str) -> str:
     """Return a name of our own alphabet for the text of an id; never what names a second."""
     if _FILE_NAME.fullmatch(run_id):
         return f"id-{run_id}"
+    import hashlib  # costly to import, hardly ever needed
+
     return "id-" + hashlib.sha256(run_id.encode("utf-8", "surrogatepass")).hexdigest()

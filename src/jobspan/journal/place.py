@@ -18,7 +18,7 @@ class Place:
     """
 
     def __init__(self, ledger: Path) -> None:
-        self.ledger = ledger
+        self.ledger = ledger = ledger.absolute()  # the process may change its directory
         self.root = ledger.with_name(ledger.name + ".d")
         self.journal = self.root / "journal"
         self.done = self.journal / "done"

@@ -81,7 +81,15 @@ class Segment:
             return "its descriptor was closed by other code"
         if (status.st_dev, status.st_ino) != self._key:
             return "its descriptor was closed and taken by other code"
-        return "" if status.st_nlink else "it was deleted"
+        if not status.st_nlink:
+            return "it was deleted"
+        try:
+            there = os.stat(self.path, follow_symlinks=False)
+        except FileNotFoundError:
+            return "it was moved"
+        except OSError:
+            return ""  # not to be known now
+        return "" if (there.st_dev, there.st_ino) == self._key else "it was replaced"
 
     def written(self) -> int:
         """Return the bytes in the file, exactly; 0 if it is lost."""

@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import os
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from jobspan import _clock
 from jobspan._guard import guard, guarded
-from jobspan.exceptions import LedgerError
-from jobspan.journal.backlog import Backlog
 from jobspan.journal.frame import encode
 from jobspan.journal.place import Place
 from jobspan.journal.segment import NOWHERE, SUFFIX, Segment, close_inherited
+from jobspan.journal.state import TornError, WriterState, is_foreign, tell, torn
 
 _RETRY_SECONDS = 1.0
 _CHECK_SECONDS = 1.0
@@ -36,24 +33,6 @@ _SPOILED_EARLY_BYTES = 64 * 1024
 
 _PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EINTR, errno.EAGAIN, errno.ENOMEM})
 """Errors after which the same segment can be written again."""
-
-
-class _State:
-    """What belongs to one process; a forked child starts with a new one."""
-
-    def __init__(self, pid: int, buffer_bytes: int) -> None:
-        self.lock = threading.RLock()  # a signal handler may come in again
-        self.backlog = Backlog(buffer_bytes)
-        self.segment: Segment | None = None
-        self.is_spoiled = False  # a record was torn, or the file is lost: only a new segment will do
-        self.unsynced: list[Segment] = []
-        self.keeps_unsynced = False
-        self.retry_at = self.rotate_at = self.opened_at = 0.0
-        self.trouble: str | None = None
-        self.news: list[str] = []
-        self.lost_files = 0
-        self.stem = f"{pid}-{_clock.now_ns()}-{os.urandom(4).hex()}"
-        self.numbers = itertools.count(1)
 
 
 class JournalWriter:
@@ -85,7 +64,7 @@ class JournalWriter:
         self._buffer_bytes = buffer_bytes
         self._segment = NOWHERE  # where to write without a second thought; NOWHERE while there is trouble
         self._check_at = 0.0
-        self._states: dict[int, _State] = {}
+        self._states: dict[int, WriterState] = {}
 
     def append(self, payload: str) -> None:
         """Write one event; on return it outlives this process, unless `trouble` says otherwise."""
@@ -97,12 +76,12 @@ class JournalWriter:
         try:
             written = segment.write(record)
         except OSError as error:
-            if error.errno is None:
-                raise  # not the disk: an exception like TimeoutError("...") of a signal handler
+            if is_foreign(error):
+                raise
             self._append_late(payload, segment, error)
             return
         if written != len(record):
-            self._append_late(payload, segment, _torn())
+            self._append_late(payload, segment, torn())
             return
         segment.size += written
         if segment.size >= self._segment_bytes or _clock.monotonic() >= self._check_at:
@@ -119,7 +98,7 @@ class JournalWriter:
                 self._look_after(segment)
                 with contextlib.suppress(OSError):
                     self._segment.touch()
-        _tell(state)
+        tell(state)
 
     def sync(self) -> bool:
         """Bring everything appended so far to the disk; True if all of it is there (safe from power loss)."""
@@ -138,7 +117,7 @@ class JournalWriter:
             else:
                 with state.lock, contextlib.suppress(ValueError):
                     state.unsynced.remove(segment)
-        _tell(state)
+        tell(state)
         return complete
 
     def close(self) -> None:
@@ -153,7 +132,7 @@ class JournalWriter:
             self._segment = NOWHERE
             state.segment = None
             state.unsynced.clear()
-        _tell(state)
+        tell(state)
 
     @property
     def path(self) -> Path | None:
@@ -195,14 +174,15 @@ class JournalWriter:
 
     # -- the rare roads -------------------------------------------------------------------------
 
-    def _state(self) -> _State:
+    def _state(self) -> WriterState:
         pid = os.getpid()
         state = self._states.get(pid)
         if state is None:
             close_inherited()
+            self._segment = NOWHERE
             for other in [known for known in self._states if known != pid]:
                 self._states.pop(other, None)
-            state = self._states.setdefault(pid, _State(pid, self._buffer_bytes))
+            state = self._states.setdefault(pid, WriterState(pid, self._buffer_bytes))
         return state
 
     def _append_late(self, payload: str, failed: Segment | None = None, error: OSError | None = None) -> None:
@@ -214,9 +194,9 @@ class JournalWriter:
                 self._drain(state)
             state.backlog.push(payload)
             self._drain(state)
-        _tell(state)
+        tell(state)
 
-    def _drain(self, state: _State, seconds: float = _DRAIN_SECONDS) -> None:
+    def _drain(self, state: WriterState, seconds: float = _DRAIN_SECONDS) -> None:
         """Write out the backlog in order, as far as the disk and the time allow; clear the trouble if all."""
         deadline = _clock.monotonic() + seconds
         failures = 0
@@ -229,35 +209,36 @@ class JournalWriter:
             elif state.backlog and _clock.monotonic() > deadline:
                 return  # the next append goes on; until then everything queues up behind
         if state.segment is not None and not state.is_spoiled:
-            state.trouble = None
+            state.trouble, state.is_told = None, False
             self._segment = state.segment
 
-    def _usable_segment(self, state: _State) -> Segment | None:
+    def _usable_segment(self, state: WriterState) -> Segment | None:
         if state.segment is not None and not state.is_spoiled:
             return state.segment
         try:
             self._open(state)
         except OSError as error:
-            if error.errno is None and not isinstance(error, LedgerError):
+            if is_foreign(error):
                 raise
             self._blame(state, error)
         return None if state.is_spoiled else state.segment
 
-    def _write_batch(self, state: _State, segment: Segment) -> bool:
+    def _write_batch(self, state: WriterState, segment: Segment) -> bool:
         """Write some of the backlog with one call; what did not get in stays in front."""
-        batch = state.backlog.take(_BATCH_BYTES)
-        records = [encode(payload) for payload in batch]
+        batch: list[str] = []
         whole = 0
         try:
+            batch = state.backlog.take(_BATCH_BYTES)
+            records = [encode(payload) for payload in batch]
             written = segment.write(b"".join(records))
             segment.size += written
             while whole < len(records) and written >= len(records[whole]):
                 written -= len(records[whole])
                 whole += 1
             if whole < len(records):
-                raise _torn()
+                raise torn()
         except OSError as error:
-            if error.errno is None:
+            if is_foreign(error):
                 raise
             self._blame(state, error)
             return False
@@ -265,7 +246,7 @@ class JournalWriter:
             state.backlog.put_back(batch[whole:])
         return True
 
-    def _open(self, state: _State) -> None:
+    def _open(self, state: WriterState) -> None:
         """Begin the next segment; the one before closes when the last thread writing to it lets go.
 
         Raises:
@@ -285,23 +266,25 @@ class JournalWriter:
         state.rotate_at = 0.0
         state.opened_at = _clock.monotonic()
 
-    def _blame(self, state: _State, error: OSError) -> None:
+    def _blame(self, state: WriterState, error: OSError) -> None:
         """Note why the disk did not take an event, and when to ask it again."""
         now = _clock.monotonic()
-        is_spoiled = error.errno not in _PASSING or isinstance(error, _TornError)
+        is_spoiled = error.errno not in _PASSING or isinstance(error, TornError)
         is_young = now - state.opened_at < _RETRY_SECONDS and (
             state.segment is None or state.segment.size < _SPOILED_EARLY_BYTES
         )
         is_fresh_damage = is_spoiled and state.segment is not None and not state.is_spoiled
-        at_once = is_fresh_damage and not is_young  # the next segment may do
+        at_once = is_fresh_damage and (not is_young or error.errno == errno.EBADF)  # the next may do
         state.is_spoiled = state.is_spoiled or (is_spoiled and state.segment is not None)
         self._segment = NOWHERE
-        if not at_once and error.errno != errno.EINTR:
-            state.retry_at = now + _RETRY_SECONDS
         reason = "no file locks" if sys.platform == "win32" else error.strerror or str(error)
-        if state.trouble is None:
-            state.news.append(f"events are kept in memory only: {reason} ({self._place.journal})")
         state.trouble = f"in memory only: {reason}"
+        if at_once or error.errno == errno.EINTR:
+            return
+        state.retry_at = now + _RETRY_SECONDS
+        if not state.is_told:
+            state.is_told = True
+            state.news.append(f"events are kept in memory only: {reason} ({self._place.journal})")
 
     def _look_after(self, segment: Segment) -> None:
         """Once a second see whether the file is still ours; begin the next one when it is full."""
@@ -316,9 +299,9 @@ class JournalWriter:
                     self._replace(state, segment, fate)
             elif segment.size >= self._segment_bytes and now >= state.rotate_at:
                 self._rotate(state, now)
-        _tell(state)
+        tell(state)
 
-    def _replace(self, state: _State, segment: Segment, fate: str) -> None:
+    def _replace(self, state: WriterState, segment: Segment, fate: str) -> None:
         state.lost_files += 1
         state.is_spoiled = True
         state.news.append(f"a new journal was begun, of the old one {fate}: {segment.path}")
@@ -326,25 +309,12 @@ class JournalWriter:
         if self._usable_segment(state) is not None:
             self._drain(state)
 
-    def _rotate(self, state: _State, now: float) -> None:
+    def _rotate(self, state: WriterState, now: float) -> None:
         try:
             self._open(state)
-        except OSError:
+        except OSError as error:
+            if is_foreign(error):
+                raise
             state.rotate_at = now + _RETRY_SECONDS  # the old one is too large, but good
         if state.segment is not None:
             self._segment = state.segment
-
-
-class _TornError(OSError):
-    """Part of a record got in: the disk is full, or the file may not grow."""
-
-
-def _torn() -> _TornError:
-    return _TornError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _tell(state: _State) -> None:
-    """Log what happened, outside of the lock: a logging handler may itself be slow, or append."""
-    while state.news:
-        with contextlib.suppress(IndexError):
-            guard.note("journal", state.news.pop(0))

@@ -1,0 +1,58 @@
+"""What a journal writer keeps for one process, and the words it has for trouble."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import threading
+
+from jobspan import _clock
+from jobspan._guard import guard
+from jobspan.exceptions import LedgerError
+from jobspan.journal.backlog import Backlog
+from jobspan.journal.segment import Segment
+
+
+class WriterState:
+    """What belongs to one process; a forked child starts with a new one."""
+
+    def __init__(self, pid: int, buffer_bytes: int) -> None:
+        self.lock = threading.RLock()  # a signal handler may come in again
+        self.backlog = Backlog(buffer_bytes)
+        self.segment: Segment | None = None
+        self.is_spoiled = False  # a record was torn, or the file is lost: only a new segment will do
+        self.unsynced: list[Segment] = []
+        self.keeps_unsynced = False
+        self.retry_at = self.rotate_at = self.opened_at = 0.0
+        self.trouble: str | None = None
+        self.is_told = False  # that there is trouble, in the log
+        self.news: list[str] = []
+        self.lost_files = 0
+        self.stem = f"{pid}-{_clock.now_ns()}-{os.urandom(4).hex()}"
+        self.numbers = itertools.count(1)
+
+
+class TornError(OSError):
+    """Part of a record got in: the disk is full, or the file may not grow."""
+
+
+def is_foreign(error: OSError) -> bool:
+    """Tell whether `error` is no failure of the disk, but raised by a signal handler meanwhile.
+
+    A handler's ``TimeoutError("too slow")`` is an OSError too, without the number the system gives.
+    """
+    return error.errno is None and not isinstance(error, LedgerError)
+
+
+def torn() -> TornError:
+    """Return the error that stands for a short write."""
+    return TornError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def tell(state: WriterState) -> None:
+    """Log what happened, outside of the lock: a logging handler may itself be slow, or append."""
+    while state.news:
+        with contextlib.suppress(IndexError):
+            guard.note("journal", state.news.pop(0))
