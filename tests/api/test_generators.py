@@ -585,6 +585,19 @@ def test_one_left_behind_is_closed_by_its_loop_inside_the_run(scope):
     assert scope.balanced()
 
 
+def test_a_break_is_a_break_even_where_the_loop_ends_at_once(scope):
+    _, talk = amade(scope)
+
+    async def main():
+        async for _ in talk():
+            break
+
+    asyncio.run(main())
+    gc.collect()
+    assert isinstance(scope.only.error, GeneratorExit)
+    assert scope.balanced()
+
+
 def test_one_held_to_the_end_of_the_loop_is_closed_by_it(scope):
     seen = []
 
@@ -657,6 +670,21 @@ def test_one_driven_without_a_loop_is_closed_when_it_is_left(scope):
         generator.__anext__().send(None)
     assert caught.value.value == "scope"
     del generator, caught
+    gc.collect()
+    assert isinstance(scope.only.error, GeneratorExit)
+    assert scope.balanced()
+
+
+def test_a_step_keeps_its_generator_alive(scope):
+    _, talk = amade(scope)
+
+    async def main():
+        step = talk().__anext__()
+        gc.collect()
+        await asyncio.sleep(0)
+        return await step
+
+    assert asyncio.run(main()) == 0
     gc.collect()
     assert isinstance(scope.only.error, GeneratorExit)
     assert scope.balanced()

@@ -90,7 +90,11 @@ class _Passage:
 class _AsyncPassage(_Passage):
     """The same for an async generator, where StopIteration ends a step and not the body."""
 
-    __slots__ = ()
+    __slots__ = ("left_behind",)
+
+    def __init__(self, generator: Any, bind: Bind) -> None:
+        super().__init__(generator, "ag_frame", bind)
+        self.left_behind = False
 
     def _busy_error(self) -> BaseException:
         return RuntimeError("anext(): asynchronous generator is already running")
@@ -98,7 +102,11 @@ class _AsyncPassage(_Passage):
     def _outcome(self, error: BaseException) -> BaseException | None:
         if isinstance(error, StopAsyncIteration):
             return None
-        return GeneratorExit() if isinstance(error, StopIteration) else error  # a finished aclose()
+        if isinstance(error, StopIteration):  # a finished aclose()
+            return GeneratorExit()
+        if self.left_behind and not isinstance(error, Exception):
+            return GeneratorExit()  # a loop that ends cancels its closing; what ended it was the `break`
+        return error
 
 
 class InstrumentedGenerator(Generator[Any, Any, Any]):
@@ -170,13 +178,12 @@ class InstrumentedAsyncGenerator(AsyncGenerator[Any, Any]):
     in the place of the generator it wraps, so one that was left behind is closed by its loop through it.
     """
 
-    __slots__ = ("__weakref__", "_adopted", "_finalizer", "_generator", "_hooked", "_orphaned", "_passage")
+    __slots__ = ("__weakref__", "_adopted", "_finalizer", "_generator", "_hooked", "_passage")
 
     def __init__(self, generator: AsyncGenerator[Any, Any], bind: Bind) -> None:
         self._generator = generator
-        self._passage = _AsyncPassage(generator, "ag_frame", bind)
+        self._passage = _AsyncPassage(generator, bind)
         self._hooked = False
-        self._orphaned = False
         self._adopted = False
         self._finalizer: Callable[[Any], object] | None = None
 
@@ -184,27 +191,28 @@ class InstrumentedAsyncGenerator(AsyncGenerator[Any, Any]):
         return self
 
     def __anext__(self) -> Any:
-        return _Step(self._passage, self._ask(self._generator.__anext__))
+        ask = self._generator.__anext__
+        return _Step(self, self._passage, ask() if self._hooked else self._ask(ask))
 
     def asend(self, value: Any) -> Any:
         """Resume the body with `value`, as an async generator does."""
         step = self._ask(self._generator.asend, value)
-        return step if self._passage.run is None and value is not None else _Step(self._passage, step)
+        return step if self._passage.run is None and value is not None else _Step(self, self._passage, step)
 
     def athrow(self, *error: Any) -> Any:
         """Raise `error` where the body waits, as an async generator does."""
         step = self._ask(self._generator.athrow, *error)
-        return step if self._passage.run is None else _Step(self._passage, step)
+        return step if self._passage.run is None else _Step(self, self._passage, step)
 
     def aclose(self) -> Any:
         """End the body where it waits, as an async generator does."""
         step = self._ask(self._generator.aclose)
         if self._passage.run is None:
             return step
-        if self._orphaned:
+        if self._passage.left_behind:
             self._adopted = True
-            return _LastStep(self._passage, step)
-        return _Step(self._passage, step)
+            return _LastStep(self, self._passage, step)
+        return _Step(self, self._passage, step)
 
     def _ask(self, method: Callable[..., Any], *args: Any) -> Any:
         """Call `method` of the generator; at the first call show its loop this object, not the inner one."""
@@ -224,7 +232,7 @@ class InstrumentedAsyncGenerator(AsyncGenerator[Any, Any]):
 
     def __del__(self) -> None:
         if self._finalizer is not None and not self._passage.ended():
-            self._orphaned = True
+            self._passage.left_behind = True
             self._finalizer(self)  # its loop closes it, in a task, by `aclose`
         if not self._adopted:  # no loop cares
             self._passage.close(GeneratorExit())
@@ -250,9 +258,10 @@ class InstrumentedAsyncGenerator(AsyncGenerator[Any, Any]):
 class _Step:
     """What ``anext(generator)`` gives: to be awaited once; passes into the body at each resumption."""
 
-    __slots__ = ("_awaitable", "_passage")
+    __slots__ = ("_awaitable", "_generator", "_passage")
 
-    def __init__(self, passage: _Passage, awaitable: Any) -> None:
+    def __init__(self, generator: object, passage: _Passage, awaitable: Any) -> None:
+        self._generator = generator  # kept alive while one of its steps is: its end would close the body
         self._passage = passage
         self._awaitable = awaitable
 
