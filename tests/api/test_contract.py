@@ -332,6 +332,7 @@ def test_a_method_taken_apart_and_bound_again_is_still_a_run():
     assert types.MethodType(method.__func__, job())("A") == "scope"
     assert of_class.__func__(job, "A") == "scope"
     assert len(scope.runs) == 2
+    assert not hasattr(job.method, "__func__")
 
 
 def test_the_instance_is_handed_to_the_scope():

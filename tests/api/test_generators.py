@@ -10,12 +10,13 @@ import gc
 import inspect
 import sys
 import threading
+import traceback
 import warnings
 
 import pytest
 
 from jobspan._api.instrumented import instrument
-from tests.api.recording import RecordingScope, current, inside
+from tests.api.recording import RecordingRun, RecordingScope, current, inside
 
 
 class Boom(Exception):  # noqa: N818
@@ -314,6 +315,26 @@ def test_threads_that_fight_for_a_generator_break_nothing(scope):
     assert set(errors) <= {"generator already executing"}
     assert scope.only.error is None
     assert scope.balanced()
+
+
+@pytest.mark.parametrize("where", ["start", "deactivate", "finish"])
+def test_a_signal_in_the_midst_of_tracking_leaves_the_generator_usable(monkeypatch, scope, where):
+    _, talk = made(scope)
+    original = getattr(RecordingRun, where)
+    signals = [KeyboardInterrupt()]
+
+    def interrupted(self, *args):
+        result = original(self, *args)
+        if signals:
+            raise signals.pop()
+        return result
+
+    monkeypatch.setattr(RecordingRun, where, interrupted)
+    generator = talk(1)
+    heard = played(generator, [("next",), ("next",), ("next",)])
+    assert (KeyboardInterrupt, "") in heard
+    assert heard[-2][0] is StopIteration
+    assert current.get() is None
 
 
 def test_a_generator_is_iterated_from_different_contexts(scope):
@@ -717,6 +738,58 @@ def test_an_async_generator_object_looks_like_one(scope):
     step = generator.asend(None)
     assert inspect.isawaitable(step)
     step.close()
+
+
+def test_an_async_context_manager_over_it(scope):
+    @contextlib.asynccontextmanager
+    @instrument_with(scope)
+    async def opened():
+        try:
+            yield inside()
+        except KeyError:
+            await asyncio.sleep(0)
+            assert inside() == "scope"
+
+    async def main():
+        async with opened() as name:
+            assert inside() is None
+            raise KeyError
+        return name
+
+    assert asyncio.run(main()) == "scope"
+    assert scope.only.error is None
+    assert scope.balanced()
+
+
+@pytest.mark.parametrize("method", ["send", "throw"])
+def test_a_traceback_through_send_and_throw_grows_by_one_frame(scope, method):
+    def body():
+        yield
+        raise Boom
+
+    async def abody():
+        yield
+        raise Boom
+
+    def to_the_end(generator):
+        given = None if method == "send" else Boom()
+        if hasattr(generator, "gi_code"):
+            next(generator)
+            getattr(generator, method)(given)
+        drive_step(generator.__anext__())
+        drive_step(getattr(generator, f"a{method}")(given))
+
+    def frames(generator):
+        with pytest.raises(Boom) as caught:
+            to_the_end(generator)
+        return len(traceback.extract_tb(caught.value.__traceback__))
+
+    def drive_step(step):
+        with contextlib.suppress(StopIteration):
+            step.send(None)
+
+    for function in (body, abody):
+        assert frames(instrument(function, scope)()) == frames(function()) + 1
 
 
 def test_anext_with_a_default(scope):

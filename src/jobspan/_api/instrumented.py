@@ -14,7 +14,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from copy import deepcopy
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import wrapt
@@ -95,6 +95,8 @@ class InstrumentedMethod(_BoundFunctionWrapper):
     @property
     def __func__(self) -> Any:
         """The function that is bound, decorated as well."""
+        if self.__wrapped__.__class__ is not MethodType:
+            raise AttributeError("__func__")
         if self._self_binding == "classmethod":
             return InstrumentedFunction(self.__wrapped__.__func__, self._self_parent._self_scope)
         return self._self_parent
