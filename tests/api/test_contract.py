@@ -12,6 +12,7 @@ import gc
 import inspect
 import operator
 import pydoc
+import types
 import typing
 import weakref
 from collections.abc import Callable
@@ -150,6 +151,29 @@ def test_any_callable_tells_its_argument_by_name(name, by_keyword):
     run_through(function(client_id="A") if by_keyword else function("A"))
     run = scope.only
     assert reader(run.args, run.kwargs) == "A"
+
+
+QUESTIONS = {
+    look: getattr(inspect, look)
+    for look in dir(inspect)
+    if look.startswith("is") and look not in ("isfunction", "ismethoddescriptor", "iskeyword")
+}
+"""What differs: it is no plain function, and has the ``__get__`` of one whatever it wraps."""
+
+
+@pytest.mark.parametrize("name", [*CALLABLES, "builtin"])
+def test_inspect_says_of_any_callable_what_it_says_of_the_bare_one(name):
+    bare = len if name == "builtin" else CALLABLES[name]
+    kept = instrument(bare, RecordingScope())
+    asked = {look: ask for look, ask in QUESTIONS.items() if look != "isroutine" or inspect.isroutine(bare)}
+    assert {look: ask(kept) for look, ask in asked.items()} == {
+        look: ask(bare) for look, ask in asked.items()
+    }
+    assert asyncio.iscoroutinefunction(kept) == asyncio.iscoroutinefunction(bare)
+    assert inspect.signature(kept) == inspect.signature(bare)
+    assert isinstance(kept, Callable)
+    if not inspect.isfunction(bare):
+        assert isinstance(kept, type(bare))
 
 
 @pytest.mark.parametrize("name", CALLABLES)
@@ -301,11 +325,47 @@ def test_wrapt_decorators_above_and_below_keep_the_instance():
     assert [run.args for run in scope.runs] == [(job, 1, "A"), (job, 1, "B")]
 
 
+def test_a_method_taken_apart_and_bound_again_is_still_a_run():
+    scope = RecordingScope()
+    job = made_class(scope)
+    method, of_class = job().method, job.outer_class
+    assert types.MethodType(method.__func__, job())("A") == "scope"
+    assert of_class.__func__(job, "A") == "scope"
+    assert len(scope.runs) == 2
+    assert not hasattr(job.method, "__func__")
+
+
 def test_the_instance_is_handed_to_the_scope():
     scope = RecordingScope()
     job = made_class(scope)()
     job.method("A")
     assert scope.only.instance is job
+
+
+def test_a_method_made_by_hand_tells_the_same_arguments():
+    scope = RecordingScope()
+    job = made_class(scope)
+    function = vars(job)["method"]
+    assert types.MethodType(function, "self")("A") == "scope"  # so does classmethod from Python 3.13 on
+    assert scope.only.args == ("self", "A")
+
+
+def test_special_methods_can_be_decorated():
+    class Special:
+        @decorated.decorate
+        def __init__(self):
+            self.made = inside()
+
+        @decorated.decorate
+        def __call__(self, client_id):
+            return inside()
+
+        @decorated.decorate
+        def __iter__(self):
+            yield inside()
+
+    special = Special()
+    assert [special.made, special("A"), *special] == ["module"] * 3
 
 
 def test_a_method_calls_the_one_of_its_parent_by_super():
@@ -375,6 +435,7 @@ LOOKS: dict[str, Callable[[Any], Any]] = {
     "isasyncgenfunction": inspect.isasyncgenfunction,
     "callable": callable,
     "isroutine": inspect.isroutine,
+    "ismethod": inspect.ismethod,
     "isclass": inspect.isclass,
     "isbuiltin": inspect.isbuiltin,
     "getdoc": inspect.getdoc,

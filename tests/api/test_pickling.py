@@ -223,8 +223,12 @@ def run_script(text, tmp_path, name, data=b""):
     [
         ("cloudpickle", "import cloudpickle", "cloudpickle.dumps"),
         ("cloudpickle", "", "__import__('cloudpickle').dumps"),
-        ("joblib", "import joblib.externals.cloudpickle", "joblib.externals.cloudpickle.dumps"),
-        ("ray", "import ray.cloudpickle", "ray.cloudpickle.dumps"),
+        (
+            "joblib.externals.cloudpickle",
+            "import joblib.externals.cloudpickle",
+            "joblib.externals.cloudpickle.dumps",
+        ),
+        ("ray.cloudpickle", "import ray.cloudpickle", "ray.cloudpickle.dumps"),
     ],
     ids=["cloudpickle", "cloudpickle imported late", "joblib", "ray"],
 )

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from types import CoroutineType
 from typing import Any, cast
 
 import wrapt
 
 from jobspan._api.generator import InstrumentedAsyncGenerator, InstrumentedGenerator
-from jobspan._api.scope import Scope
+from jobspan._api.scope import OpenRun, Scope
 
 Call = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 """What wrapt calls: the function (bound, if it is a method), its instance, the arguments."""
@@ -89,40 +89,44 @@ def _plain(function: Any, scope: Scope) -> Call:
 
 
 def _coroutine(function: Any, scope: Scope) -> Call:
-    seen = _seen(function)
+    bind, takes_instance = scope.bind, _takes_instance(function)
 
     def call(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        inner: Any = wrapped(*args, **kwargs)
-        bind = functools.partial(scope.bind, function, instance, seen(wrapped, instance, args), kwargs)
-        if type(cast("object", inner)) is not CoroutineType:
-            return _await(bind, inner)
-        outer: Any = _await_pending(bind, _Pending(inner))
-        outer.__name__, outer.__qualname__ = inner.__name__, inner.__qualname__
+        inner: Any = wrapped(*args, **kwargs)  # wrong arguments are refused here, as without us
+        bound = takes_instance and instance is not None and wrapped is not function
+        seen = (instance, *args) if bound else args
+        outer: Any = _awaited(bind, function, instance, seen, kwargs, _Pending(inner))
+        if type(inner) is CoroutineType:
+            outer.__name__, outer.__qualname__ = inner.__name__, inner.__qualname__
         return outer
 
     return call
 
 
 class _Pending:
-    """Holds a coroutine not yet awaited, so that only the one around it warns "was never awaited"."""
+    """Holds what is not yet awaited; of two coroutines, only the one around it warns if it never is."""
 
     __slots__ = ("awaitable",)
 
-    def __init__(self, awaitable: CoroutineType[Any, Any, Any]) -> None:
+    def __init__(self, awaitable: Any) -> None:
         self.awaitable = awaitable
 
     def __del__(self) -> None:
-        self.awaitable.close()
+        awaitable: Any = self.awaitable
+        if type(cast("object", awaitable)) is CoroutineType:
+            awaitable.close()
 
 
-async def _await_pending(bind: Callable[[], Any], pending: _Pending) -> Any:
-    with bind():
+async def _awaited(
+    bind: Callable[..., OpenRun],
+    function: Any,
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    pending: _Pending,
+) -> Any:
+    with bind(function, instance, args, kwargs):
         return await pending.awaitable
-
-
-async def _await(bind: Callable[[], Any], awaitable: Awaitable[Any]) -> Any:
-    with bind():
-        return await awaitable
 
 
 def _generator(function: Any, scope: Scope) -> Call:

@@ -9,96 +9,11 @@ traceback grows by one frame only.
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import AsyncGenerator, Callable, Generator
-from types import AsyncGeneratorType, GeneratorType, TracebackType
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
-from jobspan._api.scope import OpenRun
-
-Bind = Callable[[], OpenRun]
-"""Makes the run of one iteration; called at its first step."""
-
-
-class _Passage:
-    """The way into a generator's body and out again: ``with passage:`` around each step.
-
-    Opens the run at the first step, has it in context during the step, closes it when the body has
-    ended. Two steps at once are refused as Python refuses them, so that a run is closed exactly once.
-    """
-
-    __slots__ = ("_bind", "_frame", "_generator", "_lock", "_token", "run")
-
-    def __init__(self, generator: Any, frame: str, bind: Bind) -> None:
-        self._generator = generator
-        self._frame = frame
-        self._bind: Bind | None = bind
-        self._lock = threading.Lock()
-        self._token: object = None
-        self.run: OpenRun | None = None
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(blocking=False):
-            raise self._busy_error()
-        try:
-            run = self.run
-            if run is None and self._bind is not None:
-                run = self._open()
-            if run is not None:
-                self._token = run.activate()
-        except BaseException:  # a signal's; the generator must stay usable
-            self._lock.release()
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        run = self.run
-        if run is not None:
-            token, self._token = self._token, None
-            run.deactivate(token)
-            if error is not None and self.ended():
-                self.close(self._outcome(error))
-        self._lock.release()
-
-    def ended(self) -> bool:
-        """Tell whether the body has ended; a generator that has lost its frame never runs again."""
-        return getattr(self._generator, self._frame, None) is None
-
-    def close(self, error: BaseException | None) -> None:
-        """Close the run, if it is open."""
-        run, self.run = self.run, None
-        if run is not None:
-            run.finish(error)
-
-    def _open(self) -> OpenRun | None:
-        bind, self._bind = self._bind, None
-        if bind is None or self.ended():  # closed before its first step
-            return None
-        run = bind()
-        run.start()
-        self.run = run
-        return run
-
-    def _busy_error(self) -> BaseException:
-        return ValueError("generator already executing")
-
-    def _outcome(self, error: BaseException) -> BaseException | None:
-        return None if isinstance(error, StopIteration) else error
-
-
-class _AsyncPassage(_Passage):
-    """The same for an async generator, where StopIteration ends a step and not the body."""
-
-    __slots__ = ()
-
-    def _busy_error(self) -> BaseException:
-        return RuntimeError("anext(): asynchronous generator is already running")
-
-    def _outcome(self, error: BaseException) -> BaseException | None:
-        if isinstance(error, StopAsyncIteration):
-            return None
-        return GeneratorExit() if isinstance(error, StopIteration) else error  # a finished aclose()
+from jobspan._api.passage import AsyncPassage, Bind, Passage
 
 
 class InstrumentedGenerator(Generator[Any, Any, Any]):
@@ -112,7 +27,7 @@ class InstrumentedGenerator(Generator[Any, Any, Any]):
 
     def __init__(self, generator: Generator[Any, Any, Any], bind: Bind) -> None:
         self._generator = generator
-        self._passage = _Passage(generator, "gi_frame", bind)
+        self._passage = Passage(generator, "gi_frame", bind)
 
     def __next__(self) -> Any:
         with self._passage:
@@ -170,13 +85,12 @@ class InstrumentedAsyncGenerator(AsyncGenerator[Any, Any]):
     in the place of the generator it wraps, so one that was left behind is closed by its loop through it.
     """
 
-    __slots__ = ("__weakref__", "_adopted", "_finalizer", "_generator", "_hooked", "_orphaned", "_passage")
+    __slots__ = ("__weakref__", "_adopted", "_finalizer", "_generator", "_hooked", "_passage")
 
     def __init__(self, generator: AsyncGenerator[Any, Any], bind: Bind) -> None:
         self._generator = generator
-        self._passage = _AsyncPassage(generator, "ag_frame", bind)
+        self._passage = AsyncPassage(generator, bind)
         self._hooked = False
-        self._orphaned = False
         self._adopted = False
         self._finalizer: Callable[[Any], object] | None = None
 
@@ -184,27 +98,28 @@ class InstrumentedAsyncGenerator(AsyncGenerator[Any, Any]):
         return self
 
     def __anext__(self) -> Any:
-        return _Step(self._passage, self._ask(self._generator.__anext__))
+        ask = self._generator.__anext__
+        return _Step(self, self._passage, ask() if self._hooked else self._ask(ask))
 
     def asend(self, value: Any) -> Any:
         """Resume the body with `value`, as an async generator does."""
         step = self._ask(self._generator.asend, value)
-        return step if self._passage.run is None and value is not None else _Step(self._passage, step)
+        return step if self._passage.run is None and value is not None else _Step(self, self._passage, step)
 
     def athrow(self, *error: Any) -> Any:
         """Raise `error` where the body waits, as an async generator does."""
         step = self._ask(self._generator.athrow, *error)
-        return step if self._passage.run is None else _Step(self._passage, step)
+        return step if self._passage.run is None else _Step(self, self._passage, step)
 
     def aclose(self) -> Any:
         """End the body where it waits, as an async generator does."""
         step = self._ask(self._generator.aclose)
         if self._passage.run is None:
             return step
-        if self._orphaned:
+        if self._passage.left_behind:
             self._adopted = True
-            return _LastStep(self._passage, step)
-        return _Step(self._passage, step)
+            return _LastStep(self, self._passage, step)
+        return _Step(self, self._passage, step)
 
     def _ask(self, method: Callable[..., Any], *args: Any) -> Any:
         """Call `method` of the generator; at the first call show its loop this object, not the inner one."""
@@ -224,7 +139,7 @@ class InstrumentedAsyncGenerator(AsyncGenerator[Any, Any]):
 
     def __del__(self) -> None:
         if self._finalizer is not None and not self._passage.ended():
-            self._orphaned = True
+            self._passage.left_behind = True
             self._finalizer(self)  # its loop closes it, in a task, by `aclose`
         if not self._adopted:  # no loop cares
             self._passage.close(GeneratorExit())
@@ -250,9 +165,10 @@ class InstrumentedAsyncGenerator(AsyncGenerator[Any, Any]):
 class _Step:
     """What ``anext(generator)`` gives: to be awaited once; passes into the body at each resumption."""
 
-    __slots__ = ("_awaitable", "_passage")
+    __slots__ = ("_awaitable", "_generator", "_passage")
 
-    def __init__(self, passage: _Passage, awaitable: Any) -> None:
+    def __init__(self, generator: object, passage: Passage, awaitable: Any) -> None:
+        self._generator = generator  # kept alive while one of its steps is: its end would close the body
         self._passage = passage
         self._awaitable = awaitable
 

@@ -14,6 +14,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from copy import deepcopy
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import wrapt
@@ -70,16 +71,35 @@ def instrument(function: Callable[P, R], scope: Scope) -> Callable[P, R]:
     return cast("Callable[P, R]", InstrumentedFunction(function, scope))
 
 
+def _told_class(wrapped: Any, own: type) -> type:
+    """Return what `isinstance` may see: a partial, method or object stays one.
+
+    Not so a function, class method or static method: who finds one of these takes it apart and goes
+    on without us, cloudpickle first of all.
+    """
+    told: type = wrapped.__class__
+    return own if told in (FunctionType, classmethod, staticmethod) else told
+
+
 class InstrumentedMethod(_BoundFunctionWrapper):
     """An `InstrumentedFunction` reached through a class or an instance."""
 
     @property
     def __class__(self) -> type:
-        return InstrumentedMethod
+        return _told_class(self.__wrapped__, InstrumentedMethod)
 
     @__class__.setter
     def __class__(self, value: type) -> None:
         raise TypeError("__class__ of a decorated method cannot be set")
+
+    @property
+    def __func__(self) -> Any:
+        """The function that is bound, decorated as well."""
+        if self.__wrapped__.__class__ is not MethodType:
+            raise AttributeError("__func__")
+        if self._self_binding == "classmethod":
+            return InstrumentedFunction(self.__wrapped__.__func__, self._self_parent._self_scope)
+        return self._self_parent
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Reduce to an attribute of the instance or class, as Python does with methods."""
@@ -124,7 +144,7 @@ class InstrumentedFunction(_FunctionWrapper):
 
     @property
     def __class__(self) -> type:
-        return InstrumentedFunction  # else isinstance says function, and cloudpickle sends it bare
+        return _told_class(self.__wrapped__, InstrumentedFunction)
 
     @__class__.setter
     def __class__(self, value: type) -> None:
