@@ -17,6 +17,7 @@ Row = tuple[Any, ...]
 _PART_PLAIN = (
     "top",
     "free",
+    "passive",
     "label",
     "name",
     "errors",

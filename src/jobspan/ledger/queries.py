@@ -67,5 +67,6 @@ FROM entries e JOIN runs r ON r.uid = e.run JOIN runs j ON j.uid = e.job
 WHERE e.kind IN ('usage', 'cost') ORDER BY e.at_ns, e.writer, e.seq
 """
 """All usage and cost, oldest first: of equal keys the last one holds."""
+HAS_PART = "SELECT 1 FROM parts WHERE uid = ? AND run IS NOT NULL"
 FACT = "SELECT value FROM facts WHERE name = ?"
 PUT_FACT = "INSERT OR REPLACE INTO facts VALUES (?, ?)"

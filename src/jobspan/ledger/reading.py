@@ -71,6 +71,10 @@ class LedgerReader:
         run = self._run(uid)
         return None if run is None else run.status
 
+    def has_part(self, uid: str) -> bool:
+        """Whether a part of this name was opened."""
+        return self._connection.execute(queries.HAS_PART, (uid,)).fetchone() is not None
+
     def usage(self, by: UsageBy) -> list[UsageRow]:
         """Return tokens, cost and calls by client, job (run id) or model; each key counts once per job."""
         groups: dict[str, Sums] = {}

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from jobspan.model.booking import book
 from jobspan.model.event import Event, event_part
 from jobspan.model.numbers import Seen
-from jobspan.model.part import CLIENT_RUN, JOB, OPERATION, Ending, Part
+from jobspan.model.part import CLIENT_RUN, JOB, OPERATION, Ending, Part, overdue
 from jobspan.model.run import client_run_uid
 from jobspan.model.settling import settle
 from jobspan.model.status import Left
@@ -107,6 +107,9 @@ class Fold:
         self.space.ended[part.uid] = part
         if part.is_opened:  # opened by several calls: the earliest counts
             part.start_ns = min(event["t"], part.start_ns or event["t"])
+            part.passive = part.passive and bool(event.get("passive"))
+            part.deadline_ns = min(filter(None, [part.deadline_ns, event.get("deadline")]), default=None)
+            self._open_run(part, event)
             return
         _read_open(part, event, process)
         self._open_run(part, event)
@@ -164,6 +167,7 @@ def _read_open(part: Part, event: Event, process: str | None) -> None:
     part.top = event.get("top") if part.kind == OPERATION else part.uid
     part.parent = event.get("parent")
     part.free = bool(event.get("free"))
+    part.passive = bool(event.get("passive"))
     part.process = None if part.free else process
     part.name = event.get("part", "")
     part.attempt = event.get("attempt", 1)

@@ -44,6 +44,9 @@ class Part:
     parent: str | None = None
     process: str | None = None
     free: bool = False
+    """It belongs to no process: it ends when it is told to, or at its deadline."""
+    passive: bool = False
+    """It only holds what was set or added from outside, and keeps nothing open."""
     label: str = ""
     name: str = ""
     attempt: int = 1
@@ -74,9 +77,18 @@ class Part:
         return self.run is not None
 
     @property
+    def counts_for_status(self) -> bool:
+        """Whether how it ends matters to its run."""
+        return not self.passive or self.ending is not None
+
+    @property
     def end(self) -> Ending | None:
-        """How it ended: as it said itself, else as was inferred, else not yet."""
-        return self.ending or self.inferred
+        """How it ended: as it said itself (in time, if it had a deadline), else as inferred, else not yet."""
+        ending = self.ending
+        if ending is not None and self.free and self.deadline_ns is not None:
+            if ending.at_ns > self.deadline_ns:
+                return overdue(self.deadline_ns)
+        return ending or self.inferred
 
     @property
     def is_vanished(self) -> bool:
@@ -117,6 +129,11 @@ class Part:
         """Return its place among the attempts of a part: (success, attempt number, started at, writer id)."""
         rank = success_rank(self.status, vanished=self.is_vanished)
         return (rank, self.attempt, self.start_ns or 0, self.uid)
+
+
+def overdue(deadline_ns: int) -> Ending:
+    """Return the ending of a part whose deadline passed before it was ended."""
+    return Ending(Left.TIMED_OUT, deadline_ns, "DeadlineExceeded", "its deadline passed")
 
 
 def winners(parts: list[Part]) -> tuple[list[Part], int]:

@@ -77,9 +77,10 @@ class Run:
 
     def _take_results(self, chosen: list[Part], repeated: Sums | None) -> None:
         counts = dict(self.client_counts) if self.kind == JOB else {}
-        for part in chosen:
+        for part in sorted(chosen, key=lambda part: part.free):
             for name, value in part.results().items():
-                counts[name] = counts.get(name, 0) + value
+                outside = part.free and name in part.counters.settings  # set from outside: that is the value
+                counts[name] = value if outside else counts.get(name, 0) + value
         for name, value in (repeated or {}).items():
             counts[name] -= value
         self.counts = counts
@@ -106,23 +107,26 @@ class Run:
         self.fields = fields
 
     def _derive_client_run(self, opened: list[Part], chosen: list[Part]) -> None:
-        self.skipped = bool(chosen) and all(part.is_skipped for part in chosen)
-        statuses = [part.status for part in opened]
-        if not opened or Status.RUNNING in statuses:
+        told = [part for part in chosen if part.counts_for_status]
+        self.skipped = bool(told) and all(part.is_skipped for part in told)
+        living = [part for part in opened if part.counts_for_status]
+        if not living or any(part.status is Status.RUNNING for part in living):
             self.status, self.end_ns = Status.RUNNING, None
             return
-        below = [part.status for part in chosen if not part.is_skipped]
+        below = [part.status for part in chosen if part.counts_for_status and not part.is_skipped]
         self.status = combine(None, below, errors=any(part.total_errors for part in chosen))
-        self.end_ns = max(part.end.at_ns for part in opened if part.end)
+        self.end_ns = max(part.end.at_ns for part in living if part.end)
 
     def _derive_job(self, opened: list[Part], chosen: list[Part]) -> None:
-        if not opened or self.clients.get(Status.RUNNING) or any(p.status is Status.RUNNING for p in opened):
+        living = [part for part in opened if part.counts_for_status]
+        open_below = self.clients.get(Status.RUNNING) or any(p.status is Status.RUNNING for p in living)
+        if not living or open_below:
             self.status, self.end_ns = Status.RUNNING, None
             return
         below = [status for status in Status if self.clients.get(status)]
-        unwell = any(part.status is not Status.COMPLETED for part in chosen)
+        unwell = any(part.status is not Status.COMPLETED for part in chosen if part.counts_for_status)
         self.status = combine(self._left(chosen), below, errors=unwell)
-        self.end_ns = max([self.client_end_ns, *(part.end.at_ns for part in opened if part.end)])
+        self.end_ns = max([self.client_end_ns, *(part.end.at_ns for part in living if part.end)])
 
     def share(self) -> Share:
         """Return what a client run gives its job."""

@@ -141,6 +141,12 @@ class ClientRunScope(Scope[ClientRun]):
     def __repr__(self) -> str:
         return f"client_run({self._client_id if self.source is None else self.source!r})"
 
+    def with_source(self, source: ClientSource) -> ClientRunScope:
+        """Return a scope like this one that takes its client from `source`."""
+        scope = ClientRunScope(source=source, implicit_job=self._implicit, job=self._job)
+        scope._timeout, scope._part, scope._attempt = self._timeout, self._part, self._attempt
+        return scope
+
     def new_run(self) -> ClientRun:
         """Return a fresh client run.
 
