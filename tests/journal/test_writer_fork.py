@@ -5,11 +5,12 @@ import os
 import signal
 import subprocess
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from jobspan.journal import Place, is_owned, is_writer_dead, journals, read, retire
-from tests.journal.observing import numbers, run_writer, start_writer
+from tests.journal.observing import event, numbers, read_one, run_writer, start_writer
 
 FORKS = {
     "with hooks": "fork = os.fork\n",
@@ -77,6 +78,20 @@ say(writer.path.name.startswith(f"{os.getpid()}-"))
     assert run_writer(place, fork + code) == ["True"]
     assert sorted(numbers(place)) == [0, 1, 2]
     assert len(journals(place)) == 2
+
+
+def test_a_child_never_writes_to_its_parents_journal(place: Place, fork: str) -> None:
+    code = """
+writer.append(event(0))
+if fork() == 0:
+    writer.append(event(1))
+    os._exit(0)
+os.wait()
+say(writer.path)
+"""
+    parents = Path(run_writer(place, fork + code)[0])
+    assert read_one(parents) == [b'{"header": true}', event(0).encode()]
+    assert sorted(numbers(place)) == [0, 1]
 
 
 def test_what_waits_in_the_parents_memory_is_not_written_by_the_child(place: Place, fork: str) -> None:

@@ -68,9 +68,12 @@ class JournalWriter:
 
     def append(self, payload: str) -> None:
         """Write one event; on return it outlives this process, unless `trouble` says otherwise."""
-        record = encode(payload)
         segment = self._segment
-        if segment.pid != os.getpid():
+        if segment is NOWHERE:
+            self._append_late(payload)
+            return
+        record = encode(payload)
+        if segment.pid != os.getpid():  # as late as can be: a signal handler may fork
             self._append_late(payload)
             return
         try:
@@ -190,11 +193,15 @@ class JournalWriter:
         with state.lock:
             if failed is not None and error is not None and failed is state.segment:
                 self._blame(state, error)
-            if state.backlog.is_full():
+            if _clock.monotonic() < state.retry_at:
+                state.backlog.push(payload)
+            else:
+                if state.backlog.is_full():
+                    self._drain(state)
+                state.backlog.push(payload)
                 self._drain(state)
-            state.backlog.push(payload)
-            self._drain(state)
-        tell(state)
+        if state.news:
+            tell(state)
 
     def _drain(self, state: WriterState, seconds: float = _DRAIN_SECONDS) -> None:
         """Write out the backlog in order, as far as the disk and the time allow; clear the trouble if all."""
