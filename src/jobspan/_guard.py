@@ -34,7 +34,11 @@ class Guard:
 
     def report(self, where: str, error: BaseException) -> None:
         """Count `error`, which happened in `where`; raise it again in strict mode."""
-        self.note(where, self.describe(error), key=f"{where}: {type(error).__name__}")
+        try:
+            text = self.describe(error)
+        except Exception:  # the describing may be what failed
+            text = type(error).__name__
+        self.note(where, text, key=f"{where}: {type(error).__name__}")
         if self.strict:
             raise error
 

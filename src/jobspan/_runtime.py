@@ -105,6 +105,11 @@ class Runtime:
             return description.type, self.redact(description.message)
         return type(error).__name__, type(error).__name__
 
+    def describe_own(self, error: BaseException) -> str:
+        """Return the text of an error of our own; it may raise, the guard knows."""
+        description = describe(error)
+        return f"{description.type}: {self._redactor(description.message)}"
+
     def uid_prefix(self, pid: int) -> str:
         """Return the first half of the uids of parts opened in process `pid`."""
         known = self._prefix
@@ -229,7 +234,7 @@ def _build() -> Runtime:
 def _install(new: Runtime) -> None:
     global _runtime
     guard.strict = new.settings.strict
-    guard.describe = lambda error: "{}: {}".format(*new.describe(error))
+    guard.describe = new.describe_own
     _runtime = new
 
 

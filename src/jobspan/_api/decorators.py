@@ -10,9 +10,8 @@ from jobspan._api.argument import Reader, signature_binder
 from jobspan._api.instrumented import instrument
 from jobspan._api.scope import OpenRun
 from jobspan.exceptions import UsageError
-from jobspan.runs import scope as scopes
-from jobspan.runs.option import Duration
-from jobspan.runs.scope import ClientRunScope, JobScope, OperationScope, Scope
+from jobspan.runs.option import Duration, refuse_unknown
+from jobspan.runs.scope import ClientRunScope, JobScope, OperationScope, Scope, set_decorator
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -74,13 +73,12 @@ def _decorate(function: Any, scope: Scope[Any]) -> Any:
     if isinstance(scope, ClientRunScope) and scope.source is _GUESS:
         scope = scope.with_source(_guess_client(function, name))
     reader = None
-    if isinstance(scope, ClientRunScope) and scope.source is not None:
-        if not isinstance(function, type):
-            reader = _client_reader(scope, function)
+    if isinstance(scope, ClientRunScope) and scope.source is not None and not isinstance(function, type):
+        reader = _client_reader(scope, function)
     return instrument(function, CallScope(scope, name, reader))
 
 
-scopes.decorate = _decorate
+set_decorator(_decorate)
 
 _GUESS = ""
 """The source of a bare ``@client_run``: the parameter `client_id`, else `client`, else the first one."""
@@ -104,7 +102,7 @@ def _guess_client(function: Any, name: str) -> str:
     for candidate in (*_CLIENT_NAMES, *(n for n in names if n not in ("self", "cls"))):
         if candidate in names:
             return candidate
-    raise UsageError(f'@client_run cannot tell the client of {name}(): it has no parameter; write client=…')
+    raise UsageError(f"@client_run cannot tell the client of {name}(): it has no parameter; write client=…")
 
 
 @overload
@@ -114,7 +112,9 @@ def job(job_type: str, /, *, timeout: Duration | None = None) -> JobScope: ...
 @overload
 def job(*, timeout: Duration | None = None) -> JobScope: ...
 def job(job_type: Any = None, /, **options: Any) -> Any:
-    """Open a job for each call or block: ``@job``, ``@job("lead_scoring")``, ``with job("lead_scoring") as j:``.
+    """Open a job for each call or block.
+
+    ``@job``, ``@job("lead_scoring")``, ``with job("lead_scoring") as j:``, ``async with job(…) as j:``.
 
     Args:
         job_type: The type of the job; a bare ``@job`` takes the function's name.
@@ -151,8 +151,9 @@ def client_run(
     implicit_job: bool = True,
 ) -> ClientRunScope: ...
 def client_run(client_id: Any = _GUESS, /, **options: Any) -> Any:
-    """Open one client's share of the current job: ``@client_run(client="client_id")``, ``with client_run("X"):``.
+    """Open one client's share of the current job.
 
+    ``@client_run``, ``@client_run(client="client_id")``, ``with client_run("Guy-Wilson") as run:``.
     Outside of a job it opens an implicit job of its own, named after the function.
 
     Args:
@@ -210,6 +211,4 @@ def _is_function(value: object) -> bool:
 
 
 def _check_options(what: str, given: dict[str, Any], known: tuple[str, ...]) -> None:
-    from jobspan.runs.option import refuse_unknown
-
     refuse_unknown(given, known, what)

@@ -58,9 +58,8 @@ CLIENT_RUN_BY_RUN_ID = (
 """The client run people call ``:text``: looked up by both halves, never taken apart on a hyphen."""
 PARTS_OF_RUN = _PART + " WHERE run = ?"
 PARTS_OF_JOB = _PART + " WHERE run IN (SELECT uid FROM runs WHERE job = ?)"
-ENTRIES_OF_RUN = (
-    _ENTRY + " WHERE job = ? AND run = ? AND kind IN ('note', 'skip', 'error') ORDER BY at_ns LIMIT 20000"
-)
+TOLD_OF_RUN = _ENTRY + " WHERE job = ? AND run = ? AND kind IN ('note', 'skip', 'error') LIMIT 20000"
+TOLD_OF_JOB = _ENTRY + " WHERE job = ? AND kind IN ('note', 'skip', 'error') LIMIT 200000"
 USAGE = """
 SELECT e.kind, e.job, e.run, e.source, e.key, e.data, r.kind, r.label, j.run_id, j.label
 FROM entries e JOIN runs r ON r.uid = e.run JOIN runs j ON j.uid = e.job

@@ -74,9 +74,7 @@ class Fold:
         """End open parts whose deadline has passed at `now_ns`; their end is the deadline."""
         for part in self.space.adopt(parts):
             if part.end is None and part.deadline_ns is not None and part.deadline_ns <= now_ns:
-                part.inferred = Ending(
-                    Left.TIMED_OUT, part.deadline_ns, "DeadlineExceeded", "deadline passed"
-                )
+                part.inferred = overdue(part.deadline_ns)
                 self.space.touch(part)
                 self.space.ended[part.uid] = part
 

@@ -85,9 +85,9 @@ class Part:
     def end(self) -> Ending | None:
         """How it ended: as it said itself (in time, if it had a deadline), else as inferred, else not yet."""
         ending = self.ending
-        if ending is not None and self.free and self.deadline_ns is not None:
-            if ending.at_ns > self.deadline_ns:
-                return overdue(self.deadline_ns)
+        deadline_ns = self.deadline_ns if self.free else None
+        if ending is not None and deadline_ns is not None and ending.at_ns > deadline_ns:
+            return overdue(deadline_ns)
         return ending or self.inferred
 
     @property

@@ -12,7 +12,9 @@ from jobspan.model.counters import clean_count, clean_money
 _MEANINGS: dict[str, Meaning] = {**CLIENT_RUN_FIELDS, **JOB_FIELDS}
 
 
-def set_event(fields: Mapping[str, object], text: Callable[[object], str]) -> tuple[dict[str, Any], list[str]]:
+def set_event(
+    fields: Mapping[str, object], text: Callable[[object], str]
+) -> tuple[dict[str, Any], list[str]]:
     """Return the set part of an event, and lines for the notes: what was left out, or is a note itself.
 
     Args:
@@ -44,11 +46,11 @@ def set_event(fields: Mapping[str, object], text: Callable[[object], str]) -> tu
 def _set_instant(name: str, value: object, texts: dict[str, str], notes: list[str]) -> None:
     """Take an aware or naive (then UTC) datetime, or an ISO 8601 text."""
     moment = value
-    if isinstance(moment, str):
+    if isinstance(value, str):
         try:
-            moment = datetime.fromisoformat(moment)
+            moment = datetime.fromisoformat(value)
         except ValueError:
-            notes.append(f"{name} was left out: {moment[:60]!r} is no ISO 8601 instant")
+            notes.append(f"{name} was left out: {value[:60]!r} is no ISO 8601 instant")
             return
     if isinstance(moment, date) and not isinstance(moment, datetime):
         moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)

@@ -46,6 +46,7 @@ class RunHandle(ABC):
 
     kind: ClassVar[str]
     __slots__ = (
+        "__weakref__",
         "_activation",
         "_canceled",
         "_counts",
@@ -59,7 +60,6 @@ class RunHandle(ABC):
         "_runtime",
         "_span_name",
         "_writer",
-        "__weakref__",
         "deadline",
         "name",
         "parent",
@@ -301,17 +301,17 @@ class RunHandle(ABC):
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    ) -> bool | None:
         self.leave_context()
         self.finish(error)
-        return False
+        return None
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    ) -> bool | None:
         return self.__exit__(kind, error, trace)
 
     def _start(self) -> None:
@@ -352,7 +352,7 @@ class RunHandle(ABC):
             end_ns, attributes=self._end_attributes, error=error if failed else None, status_ok=not failed
         )
 
-    def _tell_parent(self) -> None:
+    def _tell_parent(self) -> None:  # noqa: B027 - only client runs have somebody to tell
         """Let the run around this one know how it ended."""
 
     @property

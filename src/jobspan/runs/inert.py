@@ -31,7 +31,7 @@ class _Inert(RunHandle):
         """Leave the context as it is: what is around this run stays current."""
         return None
 
-    def deactivate(self, token: Activation | None) -> None:  # type: ignore[override]
+    def deactivate(self, token: Activation | None) -> None:
         """Leave the context as it is."""
 
     def __enter__(self) -> Self:
@@ -64,7 +64,7 @@ class InertClientRun(_Inert, ClientRun):
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    ) -> bool | None:
         if not (self.swallows and isinstance(error, Exception)):
             return False
         self.job.error(error, item=self.client)  # the job is the innermost run there is
@@ -102,11 +102,11 @@ class Reentry:
     def __enter__(self) -> ClientRun:
         return self._run
 
-    def __exit__(self, *left: Any) -> bool:
-        return False
+    def __exit__(self, *left: Any) -> None:
+        pass
 
     async def __aenter__(self) -> ClientRun:
         return self._run
 
-    async def __aexit__(self, *left: Any) -> bool:
-        return False
+    async def __aexit__(self, *left: Any) -> None:
+        pass

@@ -226,7 +226,17 @@ class ClientRun(_Parent):
     """One client's share of a job. Made by ``client_run(...)``, ``j.client(...)`` and ``j.clients(...)``."""
 
     kind: ClassVar[str] = "client_run"
-    __slots__ = ("_attempt", "_part", "_skipped", "client", "client_note", "job", "lends", "owns_job", "swallows")
+    __slots__ = (
+        "_attempt",
+        "_part",
+        "_skipped",
+        "client",
+        "client_note",
+        "job",
+        "lends",
+        "owns_job",
+        "swallows",
+    )
 
     def __init__(
         self,
@@ -274,7 +284,7 @@ class ClientRun(_Parent):
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    ) -> bool | None:
         super().__exit__(kind, error, trace)
         return self.swallows and isinstance(error, Exception)
 

@@ -54,7 +54,9 @@ class Plan:
         return run
 
 
-def outcome(run: ClientRun, client: Any, value: Any, error: Exception | None, attempt: int) -> ClientOutcome[Any, Any]:
+def outcome(
+    run: ClientRun, client: Any, value: Any, error: Exception | None, attempt: int
+) -> ClientOutcome[Any, Any]:
     """Return the outcome of the last attempt."""
     status = run.local_status if run.uid else Status.COMPLETED if error is None else Status.FAILED
     return ClientOutcome(client, run.name or None, status, value, error, attempt)

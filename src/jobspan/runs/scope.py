@@ -28,8 +28,12 @@ ClientSource = str | Callable[..., Any]
 _entered: dict[RunHandle | Reentry, Scope[Any]] = {}
 """Entries of ``with`` blocks: found again here only where a block is left in another context."""
 
-decorate: Callable[[Any, Any], Any]
-"""Makes a decorated callable; set by the floor above."""
+_decorators: list[Callable[[Any, Any], Any]] = []
+
+
+def set_decorator(decorate: Callable[[Any, Any], Any]) -> None:
+    """Say what makes a decorated callable of a function and a scope: the floor above knows how."""
+    _decorators[:] = [decorate]
 
 
 class Scope(Generic[H]):
@@ -50,7 +54,7 @@ class Scope(Generic[H]):
         Raises:
             UsageError: It cannot be decorated.
         """
-        return cast("Callable[P, R]", decorate(function, self))
+        return cast("Callable[P, R]", _decorators[0](function, self))
 
     def __enter__(self) -> H:
         run = self.new_run()
@@ -60,10 +64,10 @@ class Scope(Generic[H]):
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    ) -> bool | None:
         run = self._entered_run()
         if run is None:
-            return False
+            return None
         _entered.pop(run, None)
         return run.__exit__(kind, error, trace)
 
@@ -72,7 +76,7 @@ class Scope(Generic[H]):
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    ) -> bool | None:
         return self.__exit__(kind, error, trace)
 
     def _entered_run(self) -> RunHandle | Reentry | None:

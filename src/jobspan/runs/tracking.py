@@ -87,7 +87,9 @@ class JobTracking:
         change = self._change(fields, JOB_FIELDS, "create_job()", completing=False)
         owner = runtime()
         run_id = _known_id(run_id) or self.generate_run_id()
-        return self._act(owner, run_id, None, lambda uid: self._open_job(owner, uid, run_id, job_type, change))
+        return self._act(
+            owner, run_id, None, lambda uid: self._open_job(owner, uid, run_id, job_type, change)
+        )
 
     def update_job(self, run_id: str, **fields: Any) -> TrackingResult:
         """Set columns of a job, or add to counters with ``add=``."""
