@@ -59,9 +59,9 @@ def describe(error: BaseException, redact: Redact | None = None) -> Description:
     """Return what `error` says about itself; never raises, and waits at most 0.1 s for a strange text.
 
     The text of a class with a ``__str__`` of its own is read in a daemon thread; a class is not asked
-    while it owes an answer, nor after it was late three times. Without a usable text the message is the class name with the types of
-    its arguments, and the cause. A group names its first members and their count. `redact` sees the
-    text before it is clipped; where it fails, the text is dropped.
+    while it owes an answer, nor after it was late three times. Without a usable text the message is
+    the class name with the types of its arguments, and the cause. A group names its first members and
+    their count. `redact` sees the text before it is clipped; where it fails, the text is dropped.
     """
     kind = type(error)
     name = _class_name(kind)

@@ -105,6 +105,8 @@ def test_a_named_secret_goes(text: str, secret: str) -> None:
 
 def test_what_stands_around_a_secret_stays() -> None:
     redact = Redactor()
+    nested = r'"{\"pin\":1,\"password\":12345,\"user\":\"bob\"}"'
+    assert redact(nested) == nested.replace("12345", REDACTED)
     assert (
         redact("login failed: password=hunter2, user=bob") == f"login failed: password={REDACTED}, user=bob"
     )
@@ -150,6 +152,7 @@ ORDINARY = [
     "secret: no, author: Jane Austen, authority=high",
     "The cookie: a consent banner is missing",
     "PWD=/home/bob/project",
+    r'"{\"cache_key\":null,\"prompt_cache_options\":null,\"password\":null,\"n\":1}"',
     "Größe 5 \u00d7 3 — 漢字",
     "--max-token 120 --key id",
 ]
