@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import GetSetDescriptorType, MemberDescriptorType, WrapperDescriptorType
 from typing import Any, cast
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from jobspan.model.text import attempt, clip, one_line
 
@@ -24,6 +24,7 @@ MAX_MESSAGE = 2_000
 
 _WAIT_SECONDS = 0.1
 _MAX_STUCK = 8
+_MAX_LATE = 3
 _MAX_NAME = 200
 _MAX_PART = 200
 _FIRST_MEMBERS = 3
@@ -57,10 +58,10 @@ class Description:
 def describe(error: BaseException, redact: Redact | None = None) -> Description:
     """Return what `error` says about itself; never raises, and waits at most 0.1 s for a strange text.
 
-    The text of a class with a ``__str__`` of its own is read in a daemon thread; a class that kept it
-    waiting is not asked again. Without a usable text the message is the class name with the types of
-    its arguments, and the cause. A group names its first members and their count. `redact` sees the
-    text before it is clipped; where it fails, the text is dropped.
+    The text of a class with a ``__str__`` of its own is read in a daemon thread; a class is not asked
+    while it owes an answer, nor after it was late three times. Without a usable text the message is
+    the class name with the types of its arguments, and the cause. A group names its first members and
+    their count. `redact` sees the text before it is clipped; where it fails, the text is dropped.
     """
     kind = type(error)
     name = _class_name(kind)
@@ -88,10 +89,8 @@ def _class_name(kind: type[BaseException]) -> str:
 
 
 def _message(error: BaseException, name: str, redact: Redact | None) -> str:
-    if isinstance(error, BaseExceptionGroup):
-        text = attempt(lambda: _group_text(error, redact))
-    else:
-        text = _own_text(error, redact)
+    group = _as_group(error)
+    text = _own_text(error, redact) if group is None else attempt(lambda: _group_text(group, redact))
     if text is None or text.strip().lower() in _NO_TEXT:
         text = _without_text(error, name, redact)
     return clip(one_line(clip(text, MAX_MESSAGE)), MAX_MESSAGE)
@@ -107,6 +106,12 @@ def _without_text(error: BaseException, name: str, redact: Redact | None) -> str
     return f"{text}, caused by {_part(cause, redact)}"
 
 
+def _as_group(error: BaseException) -> BaseExceptionGroup[BaseException] | None:
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error)
+    return None
+
+
 def _group_text(group: BaseExceptionGroup[BaseException], redact: Redact | None) -> str:
     members = group.exceptions
     said = "; ".join(_part(member, redact) for member in members[:_FIRST_MEMBERS])
@@ -119,7 +124,7 @@ def _group_text(group: BaseExceptionGroup[BaseException], redact: Redact | None)
 def _part(error: BaseException, redact: Redact | None) -> str:
     """Return `error` in few words, for a place beside others."""
     name = _class_name(type(error))
-    if isinstance(error, BaseExceptionGroup):
+    if _as_group(error) is not None:
         return f"{name} of {len(_arguments(error)[1])} errors"
     text = (_own_text(error, redact) or "").strip()
     return name if text.lower() in _NO_TEXT else f"{name}: {clip(text, _MAX_PART)}"
@@ -127,10 +132,8 @@ def _part(error: BaseException, redact: Redact | None) -> str:
 
 def _own_text(error: BaseException, redact: Redact | None) -> str | None:
     """Return `str(error)` without its secrets, or None where it fails or takes too long."""
-    if _is_plain(error, _DEPTH):
-        text = attempt(lambda: str.__str__(str(error)))
-    else:
-        text = _strangers.text_of(error)
+    plain = _is_plain(error, _DEPTH)
+    text = attempt(lambda: str.__str__(str(error))) if plain else _strangers.text_of(error)
     return None if text is None else _redacted(text, redact)
 
 
@@ -178,14 +181,13 @@ class _Strangers:
     """Asks objects for their text whose code may do anything, in bounded time."""
 
     def __init__(self) -> None:
-        self._slow: WeakSet[type] = WeakSet()
-        self._stuck: list[threading.Thread] = []
+        self._late: WeakKeyDictionary[type, int] = WeakKeyDictionary()
+        self._stuck: list[tuple[threading.Thread, type]] = []
 
     def text_of(self, error: BaseException) -> str | None:
         """Return `str(error)`, or None where it fails or has not come in time."""
         kind = type(error)
-        self._stuck = [thread for thread in self._stuck if thread.is_alive()]
-        if len(self._stuck) >= _MAX_STUCK or attempt(lambda: kind in self._slow) is not False:
+        if not attempt(lambda: self._may_ask(kind)):
             return None
         answer: list[str] = []
         context = contextvars.copy_context()
@@ -197,9 +199,15 @@ class _Strangers:
             return None
         ask.join(_WAIT_SECONDS)
         if ask.is_alive():
-            attempt(lambda: self._slow.add(kind))
-            self._stuck.append(ask)
+            self._stuck.append((ask, kind))
+            attempt(lambda: self._late.update({kind: self._late.get(kind, 0) + 1}))
         return answer[0] if answer else None
+
+    def _may_ask(self, kind: type) -> bool:
+        """Tell whether `kind` may be asked: not while it owes an answer, nor after it was late thrice."""
+        self._stuck = [(thread, slow) for thread, slow in self._stuck if thread.is_alive()]
+        owing = len(self._stuck) >= _MAX_STUCK or any(slow is kind for _, slow in self._stuck)
+        return not owing and self._late.get(kind, 0) < _MAX_LATE
 
 
 def _ask(error: BaseException, answer: list[str]) -> None:

@@ -29,11 +29,9 @@ from jobspan.journal.writer import JournalWriter
 from jobspan.ledger.ledger import Ledger
 from jobspan.ledger.reading import LedgerReader
 from jobspan.model.event import write_event
-from jobspan.model.redact import Redactor
 from jobspan.model.run_id import format_run_id, provisional_run_id
 from jobspan.spans.pipeline import SpanPipeline
 
-_SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
 _CLAIMS_KEPT_SECONDS = 2 * 24 * 3600
 
 
@@ -77,7 +75,7 @@ class Runtime:
     ) -> None:
         self.settings = settings
         self.enabled = settings.mode != "disabled"
-        self._redactor = redactor or Redactor(_known_secrets())
+        self._redactor = redactor or _built_in_redactor()
         self.ledger = Ledger(settings.ledger, self._claim, settings.timezone)
         sizes = {} if segment_bytes is None else {"segment_bytes": segment_bytes}
         self.journal = JournalWriter(self.ledger.place, _header, **sizes)
@@ -101,14 +99,13 @@ class Runtime:
     def describe(self, error: BaseException) -> tuple[str, str]:
         """Return (type, message) of an exception, fit for a record: redacted, never empty."""
         with guarded("describe"):
-            description = describe(error)
-            return description.type, self.redact(description.message)
+            description = describe(error, self.redact)
+            return description.type, description.message
         return type(error).__name__, type(error).__name__
 
     def describe_own(self, error: BaseException) -> str:
         """Return the text of an error of our own; it may raise, the guard knows."""
-        description = describe(error)
-        return f"{description.type}: {self._redactor(description.message)}"
+        return str(describe(error, self._redactor))
 
     def uid_prefix(self, pid: int) -> str:
         """Return the first half of the uids of parts opened in process `pid`."""
@@ -199,12 +196,10 @@ def _header() -> str:
     return write_event({"e": "process", "process": process.uid, "v": 1, **process.as_dict()})
 
 
-def _known_secrets() -> list[str]:
-    return [
-        value
-        for name, value in os.environ.items()
-        if len(value) >= 8 and any(word in name.upper() for word in _SECRET_WORDS)
-    ]
+def _built_in_redactor() -> Callable[[str], str]:
+    from jobspan.model.redact import Redactor, secret_values  # its patterns take 6 ms: not at import
+
+    return Redactor(secret_values(os.environ))
 
 
 # --- the one runtime of this process

@@ -37,6 +37,8 @@ def clean_count(value: object) -> Count:
     ``__index__`` (numpy's integers). Refused: bool, text, fractions of one, NaN, infinite, negative
     and greater numbers, and what is no number.
     """
+    if type(value) is int and 0 <= value <= MAX_COUNT:  # nearly always
+        return value, None
     number = _number(value)
     if isinstance(number, str):
         return None, number

@@ -31,6 +31,7 @@ _PLAIN_WORDS = (
     " string number value token key password secret eof name names type text object hidden redacted"
 )
 _PLAIN = frozenset(_PLAIN_WORDS.split())
+_ALREADY = re.compile(r"(?:\w+\s+)?\[redacted")
 _NUMBER = re.compile(r"[0-9][0-9.,:_/TZ-]*%?")
 _WORD_AND_NUMBER = re.compile(r"[A-Za-z]+[-_][0-9]{1,6}")
 _INNER_UPPER = re.compile("[a-z][A-Z]|[A-Z]{2}[a-z]|[A-Z][a-z]+[A-Z]")
@@ -56,9 +57,8 @@ def _is_legacy_airtable_key(match: re.Match[str]) -> bool:
 def _is_bearer_token(match: re.Match[str]) -> bool:
     token = match[1].rstrip(".,;:-=")
     inner = any(mark in token for mark in "._~+/-=")
-    return len(token) >= 8 and (
-        inner or _mixed(token) or bool(_INNER_UPPER.search(token)) or len(token) >= 20
-    )
+    random = inner or _mixed(token) or _INNER_UPPER.search(token) is not None
+    return len(token) >= (8 if random else 20)
 
 
 def _is_basic_credential(match: re.Match[str]) -> bool:
@@ -70,36 +70,24 @@ def _is_basic_credential(match: re.Match[str]) -> bool:
     return b":" in decoded and min(decoded) >= 0x20
 
 
-def _is_jwt(match: re.Match[str]) -> bool:
-    return "." in match[0]
-
-
 def _is_user_token(match: re.Match[str]) -> bool:
     return len(match[1]) >= 16 or (len(match[1]) >= 8 and _mixed(match[1]))
 
 
-def _has_pair(match: re.Match[str]) -> bool:
-    return "=" in match[1]
+def _has_dot(match: re.Match[str]) -> bool:
+    return "." in match[0]
 
 
 def _is_flag_value(match: re.Match[str]) -> bool:
-    value = match[1].strip("\"'")
-    return (
-        len(value) > 2
-        and value.lower() not in _PLAIN
-        and _NUMBER.fullmatch(value) is None
-        and value[0] != "-"
-    )
-
-
-_FOUND = ("nested", "double", "single", "bare")
+    value = match[1].strip("\"'").lower()
+    return len(value) > 2 and value[0] != "-" and value not in _PLAIN and not _NUMBER.fullmatch(value)
 
 
 def _is_named_secret(match: re.Match[str]) -> bool:
     """Judge what stands behind ``password=``, ``token:`` and the like; the last group is the value."""
     name, value = match["name"].lower(), match[match.lastgroup or 0]
     core = value.strip(" .*…-_")
-    if REDACTED in value or len(core) < 3 or core.lower() in _PLAIN:
+    if _ALREADY.match(core) or len(core) < 3 or core.lower() in _PLAIN:
         return False
     stated = match.lastgroup != "bare" or not re.search(r"\s|:", match["sep"])
     if name not in {"token", "key", "auth", "sig", "signature"}:
@@ -127,7 +115,8 @@ _NAMED = rf"""(?P<name>{_NAMES}) \\{{0,8}}["']? (?P<sep>\s{{0,3}}(?:=>|={{1,3}}|
       | "(?P<double>[^"\\]*(?:\\.[^"\\]*)*)
       | '(?P<single>[^'\\]*(?:\\.[^'\\]*)*)
       | (?P<bare>(?:(?:Bearer|Basic|Token|Bot|ApiKey)\s+)?
-          (?:[^\s&;<"',)\]}}] | ["',)\]}}](?!["',)\]}}\s]|$|[A-Za-z_][\w.-]{{0,40}}\s?[=:]))+ )
+          (?:[^\s&;<"',)\]}}\\] | \\(?!["'])
+            | ["',)\]}}](?!["',)\]}}\s]|\\{{1,8}}["']|$|[A-Za-z_][\w.-]{{0,40}}\s?[=:]))+ )
     )"""
 _KEY_BLOCK = r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:.*?-----END [A-Z0-9 ]{0,40}-----|.*)"
 _KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
@@ -171,7 +160,7 @@ _RULES = (
     _rule("sg.", r"SG\.[A-Za-z0-9_-]{16,64}\.[A-Za-z0-9_-]{16,}"),
     _rule("akia asia aroa aida", r"(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}"),
     _rule(":aa", r"[0-9]{8,10}:AA[A-Za-z0-9_-]{30,}"),
-    _rule("eyj", r"eyJ[A-Za-z0-9_.-]{16,}", _is_jwt),
+    _rule("eyj", r"eyJ[A-Za-z0-9_.-]{16,}", _has_dot),
     _rule(
         "bearer", r"bearer(?:\s+|%20)([A-Za-z0-9._~+/=-]{8,})", _is_bearer_token, group=1, flags=re.IGNORECASE
     ),
@@ -179,8 +168,7 @@ _RULES = (
     _rule("digest aws4-", r"(?:Digest|AWS4-HMAC-SHA256)\s+(\w{1,40}=[^\n]*)", group=1),
     _rule(
         "cookie",
-        r"cookie\\?[\"']?\s{0,3}[:=]\s{0,3}[\"']?([^\"'\n]+)",
-        _has_pair,
+        r"cookie\\?[\"']?\s{0,3}[:=]\s{0,3}[\"']?([\w.-]{1,60}=[^\"'\n]+)",
         group=1,
         flags=re.IGNORECASE,
     ),
@@ -286,10 +274,13 @@ def _matches(rule: _Rule, text: str) -> Iterator[tuple[int, int]]:
 
 
 def _headless_key(text: str) -> Iterator[tuple[int, int]]:
-    """Find the rest of a private key whose first line is missing."""
-    end = _KEY_END.search(text)
-    if end is not None and "-----BEGIN" not in text[: end.start()]:
-        yield len(text[: end.start()].rstrip(_KEY_BODY)), end.end()
+    """Find what is left of private keys whose first line is missing."""
+    start = 0
+    for end in _KEY_END.finditer(text):
+        before = text[start : end.start()]
+        if "-----BEGIN" not in before:
+            yield start + len(before.rstrip(_KEY_BODY)), end.end()
+        start = end.end()
 
 
 def _without(text: str, spans: list[tuple[int, int]], start: int, stop: int) -> str:

@@ -1,0 +1,102 @@
+"""What one `with client_run()` costs, beside a raw OpenTelemetry span, in the same run, as a ratio.
+
+Both are timed on the calling thread in alternating rounds; the medians of the rounds are compared.
+The journal is durable (a real file, not on a memory disk) and the background fold is on; the raw span
+has a BatchSpanProcessor and an exporter that does nothing. ``python benchmarks/block.py [rounds]``
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+import jobspan
+from jobspan import client_run, job, record_usage
+
+BLOCKS = 500
+
+
+class NothingExporter(SpanExporter):
+    """Takes spans and drops them."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        return SpanExportResult.SUCCESS
+
+
+def timed(work: Callable[[], None]) -> float:
+    """Return microseconds per block."""
+    start = time.perf_counter_ns()
+    work()
+    return (time.perf_counter_ns() - start) / BLOCKS / 1000
+
+
+def raw_span(tracer_provider: TracerProvider) -> Callable[[], None]:
+    tracer = tracer_provider.get_tracer("bench")
+
+    def work() -> None:
+        for _ in range(BLOCKS):
+            with tracer.start_as_current_span("client_run") as span:
+                span.set_attribute("leads", 1)
+
+    return work
+
+
+def block() -> None:
+    for _ in range(BLOCKS):
+        with client_run("x") as run:
+            run.add(leads=1)
+
+
+@client_run
+def decorated_call(client_id: str) -> None:
+    jobspan.current_run().add(leads=1)
+
+
+def decorated() -> None:
+    for _ in range(BLOCKS):
+        decorated_call("x")
+
+
+def usage() -> None:
+    for _ in range(BLOCKS):
+        record_usage(input_tokens=900, output_tokens=80, model="gpt-4o-mini")
+
+
+def main(rounds: int = 60) -> dict[str, float]:
+    """Print the table; return the median µs of each case."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        jobspan.configure(ledger=Path(folder) / "ledger.db")
+        provider = TracerProvider()
+        provider.add_span_processor(BatchSpanProcessor(NothingExporter()))
+        cases = {
+            "raw OpenTelemetry span + BatchSpanProcessor": raw_span(provider),
+            "with client_run(): run.add()": block,
+            "@client_run, add()": decorated,
+            "record_usage()": usage,
+        }
+        times: dict[str, list[float]] = {name: [] for name in cases}
+        with job("bench"), client_run("usage"):
+            for round_number in range(rounds + 3):
+                for name, work in cases.items():
+                    took = timed(work)
+                    if round_number >= 3:  # the first rounds warm up
+                        times[name].append(took)
+        jobspan.shutdown()
+        provider.shutdown()
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    base = medians["raw OpenTelemetry span + BatchSpanProcessor"]
+    print(f"{'case':48} {'median µs':>10} {'min µs':>8} {'ratio':>6}")
+    for name, median in medians.items():
+        print(f"{name:48} {median:10.2f} {min(times[name]):8.2f} {median / base:6.2f}")
+    return medians
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 60)
