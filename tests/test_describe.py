@@ -1,4 +1,3 @@
-# ruff: noqa: N818 - the errors here are named for what their text does
 from __future__ import annotations
 
 import contextvars

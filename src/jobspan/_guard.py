@@ -36,7 +36,7 @@ class Guard:
         """Count `error`, which happened in `where`; raise it again in strict mode."""
         try:
             text = self.describe(error)
-        except Exception:  # the describing may be what failed
+        except Exception:  # noqa: BLE001 - the describing may be what failed
             text = type(error).__name__
         self.note(where, text, key=f"{where}: {type(error).__name__}")
         if self.strict:
