@@ -1,0 +1,39 @@
+"""Runs programs of the project in processes of their own, with a ledger and a home of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """Return an environment in which nothing of this machine's settings is left."""
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL", "TMPDIR")}
+    return {
+        **kept,
+        "HOME": str(home),
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
+        "JOBSPAN_LEDGER": str(home / "ledger.db"),
+        "JOBSPAN_STRICT": "1",
+        **more,
+    }
+
+
+def run_python(
+    arguments: Sequence[str], home: Path, *, timeout: float = 60, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python with `arguments` and return what it printed."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=environment(home, **more),
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )

@@ -1,0 +1,65 @@
+"""Rules of the house that import-linter cannot hold."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.program import ROOT
+
+SOURCE = ROOT / "src" / "jobspan"
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def importers(name: str) -> set[str]:
+    """Return the parts of the package (first folder or module) that import `name`."""
+    return {
+        path.relative_to(SOURCE).parts[0]
+        for path in MODULES
+        if any(module == name or module.startswith(name + ".") for module in imported(path))
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("sqlite3", {"ledger"}),
+        ("fcntl", {"journal"}),
+        ("mmap", {"journal"}),
+        ("opentelemetry.sdk", {"spans", "_runtime.py"}),
+        ("wrapt", {"_api"}),
+        ("rich", {"cli"}),
+        ("click", {"cli"}),
+        ("pickle", set()),
+        ("yaml", set()),
+    ],
+)
+def test_a_library_is_used_only_where_it_belongs(name: str, allowed: set[str]) -> None:
+    assert importers(name) <= allowed
+
+
+def test_only_the_clock_asks_for_the_time() -> None:
+    assert importers("time") <= {"_clock.py"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_module_stays_small(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_nothing_evaluates_text() -> None:
+    for path in MODULES:
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        names = {node.func.id for node in calls if isinstance(node.func, ast.Name)}
+        assert not names & {"eval", "exec"}, path
