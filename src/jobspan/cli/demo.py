@@ -32,7 +32,7 @@ def command(as_json: bool) -> None:
     jobspan.configure(ledger=settings.ledger, mode="offline")
     say = _silent if as_json else _say
     if not as_json:
-        click.echo(f"A small batch of three clients, offline; its ledger is {settings.ledger}\n")
+        click.echo(f"A small batch of three clients, offline, recorded in\n{settings.ledger}\n")
     run_id = run_batch(say)
     if not jobspan.flush():
         raise LedgerError(f"the demo ran, but nothing was recorded: {jobspan.health().last_error}")

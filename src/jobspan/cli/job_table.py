@@ -11,6 +11,7 @@ from rich.text import Text
 from jobspan.cli import words
 from jobspan.cli.table import Cell, Column, fitting, status_text, table
 from jobspan.ledger.reading import JobLine
+from jobspan.model.text import one_line
 
 
 def job_table(lines: Sequence[JobLine], zone: tzinfo) -> Table:
@@ -59,12 +60,16 @@ def _narrow(lines: Sequence[JobLine], zone: tzinfo) -> Table:
     ]
     rows: list[list[Cell]] = [
         [
-            f"{line.run_id}\n{line.job_type}",
-            status_text(line.status) + Text(f"\n{words.tally(line.clients)}"),
-            f"{words.moment(line.start_time, zone)}\n{words.took(line.start_time, line.end_time)}",
-            f"{words.number(line.items_processed)}\n{words.number(line.errors)}",
-            f"{words.number(line.total_tokens)}\n{words.money(line.cost_usd, line.unpriced_calls)}",
+            _two(line.run_id, line.job_type),
+            _two(status_text(line.status), words.tally(line.clients)),
+            _two(words.moment(line.start_time, zone), words.took(line.start_time, line.end_time)),
+            _two(words.number(line.items_processed), words.number(line.errors)),
+            _two(words.number(line.total_tokens), words.money(line.cost_usd, line.unpriced_calls)),
         ]
         for line in lines
     ]
     return table(columns, rows)
+
+
+def _two(first: Cell, second: str) -> Text:
+    return Text.assemble(first, "\n", (one_line(second), "dim"))

@@ -5,7 +5,7 @@ Reading needs no running jobspan: no journal of this process, no spans, no backg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +108,7 @@ def _is_something_else(path: Path) -> bool:
 
 
 @contextmanager
-def reading(settings: Settings) -> Iterator[LedgerReader]:
+def reading(settings: Settings) -> Generator[LedgerReader]:
     """Give a reader that sees everything written so far; afterwards tell on stderr of any trouble.
 
     Raises:

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
+from typing import Any
 
 import click
 
@@ -35,6 +35,16 @@ class Program(click.Group):
             return None
         command: click.Command = import_module(f"jobspan.cli.{cmd_name}").command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command; a reader that closes early (`jobspan runs | head`) has had enough, no more."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still in the buffer
+            return OK
+        return result
 
 
 def _version() -> str:
@@ -86,7 +96,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = program.main(
             None if arguments is None else list(arguments), prog_name="jobspan", standalone_mode=False
         )
-        sys.stdout.flush()
     except NotFound as missing:
         return _complain(str(missing), missing.exit_code)
     except click.ClickException as error:
@@ -96,11 +105,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error), USAGE)
     except (click.Abort, KeyboardInterrupt):
         return _complain("interrupted", INTERRUPTED)
-    except OSError as error:
-        if error.errno == errno.EPIPE:  # `jobspan runs | head`: whoever reads has had enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return OK
-        raise
     return result if isinstance(result, int) else OK
 
 
