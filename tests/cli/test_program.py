@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -24,7 +25,8 @@ def test_the_manual_page_is_current() -> None:
 def test_an_empty_ledger_is_fine(shell: Shell) -> None:
     for command in (["runs"], ["usage"], ["export", "--format", "csv"]):
         assert shell.run(*command).returncode == 0
-    assert shell.run("runs").stdout == "No jobs yet. Try: jobspan demo\n"
+    ledger = shell.home / ".local/share/jobspan/ledger.db"
+    assert shell.run("runs").stdout == f"No jobs yet in {ledger}. Try: jobspan demo\n"
     assert json.loads(shell.run("runs", "--json").stdout) == []
     assert json.loads(shell.run("usage", "--by", "model", "--json").stdout) == []
     assert shell.run("export", "--json").stdout == ""
@@ -96,6 +98,35 @@ def test_a_folder_is_no_ledger(shell: Shell) -> None:
     result = shell.run("--ledger", str(shell.home), "runs")
     assert result.returncode == 2
     assert "not a directory" in result.stderr
+
+
+def test_a_ledger_that_cannot_be_made_is_told(shell: Shell) -> None:
+    (shell.home / "file").write_text("in the way")
+    for command in (*COMMANDS, ["demo"]):
+        result = shell.run("--ledger", "file/ledger.db", *command, JOBSPAN_STRICT="0")
+        assert result.returncode == 2, command
+        assert "file/ledger.db cannot be" in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_an_interrupted_demo_ends_quietly_and_is_recorded_as_canceled(shell: Shell) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", ENTRY, "demo"],
+        env=shell.environment,
+        cwd=shell.home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        while "Ada" not in process.stdout.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read().strip() == "jobspan: interrupted"
+        assert process.wait(30) == 130
+    (job,) = json.loads(shell.run("runs", "--json").stdout)
+    assert job["status"] == "Canceled"
 
 
 def test_a_damaged_ledger_is_told_and_read_from_its_journals(shell: Shell) -> None:

@@ -159,11 +159,39 @@ def test_usage_adds_up_by_client_job_and_model(filled: Shell) -> None:
     assert job["job"] == as_json(filled, "runs", "--json")[1]["run_id"]
 
 
+def test_usage_holds_what_was_set_by_hand_and_equals_the_records(shell: Shell) -> None:
+    shell.python(
+        "import jobspan\n"
+        "t = jobspan.JobTracking()\n"
+        "run_id = t.create_job(job_type='hand').run_id\n"
+        "t.create_client_run(run_id, 'A', prompt_tokens=100, completion_tokens=7, cost_usd='0.25')\n"
+        "t.create_client_run(run_id, 'B', total_tokens=50, apify_api_costs='1.5')\n"
+        "with jobspan.job('measured') as j, j.client('A') as run:\n"
+        "    run.record_usage(input_tokens=10, output_tokens=1, model='m', cost_usd=1)\n"
+    )
+    jobs = as_json(shell, "runs", "--json")
+    a, b = as_json(shell, "usage", "--by", "client", "--json")
+    assert (a["client"], a["prompt_tokens"], a["total_tokens"], a["cost_usd"], a["calls"]) == (
+        "A",
+        110,
+        118,
+        "1.25",
+        1,
+    )
+    assert (b["client"], b["prompt_tokens"], b["total_tokens"], b["cost_usd"]) == ("B", None, 50, "1.5")
+    rows = {row["job"]: row for row in as_json(shell, "usage", "--by", "job", "--json")}
+    for job in jobs:
+        for name in ("prompt_tokens", "completion_tokens", "cost_usd"):
+            assert rows[job["run_id"]][name] == job[name], (job["job_type"], name)
+    models = {row["model"]: row["total_tokens"] for row in as_json(shell, "usage", "--by", "model", "--json")}
+    assert models == {"m": 11, "(set by hand)": 157}
+
+
 def test_the_usage_table_has_a_total_and_marks_lower_bounds(filled: Shell) -> None:
     text = filled.run("usage", "--by", "model").stdout
     (total,) = [line for line in text.splitlines() if line.startswith("Total")]
     assert total.split() == ["Total", "2", "1,010", "55", "1,065", "≥", "$0.50"]
-    assert "1 calls have no known price" in text
+    assert "Calls without a known price: 1." in text
 
 
 def test_jsonl_holds_both_kinds_flat(filled: Shell) -> None:

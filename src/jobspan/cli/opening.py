@@ -117,6 +117,10 @@ def reading(settings: Settings) -> Generator[LedgerReader]:
     ledger = open_ledger(settings)
     try:
         with ledger.reading(seconds=_FOLD_SECONDS) as reader:
+            if not settings.ledger.exists():
+                raise LedgerError(
+                    f"{settings.ledger} is not there and cannot be made; name another with --ledger"
+                )
             yield reader
     finally:
         ledger.close()

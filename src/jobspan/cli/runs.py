@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import tzinfo
-
 import click
 
+from jobspan._settings import Settings
 from jobspan.cli.json_text import write_array
 from jobspan.cli.opening import ledger_option, reading, settings_of_command
 from jobspan.ledger.reading import LedgerReader
@@ -29,18 +28,18 @@ def command(limit: int | None, as_json: bool) -> None:
         if as_json:
             write_array(job.to_dict() for job in reader.jobs(limit))
         else:
-            _show(reader, _SHOWN if limit is None else limit, settings.timezone)
+            _show(reader, _SHOWN if limit is None else limit, settings)
 
 
-def _show(reader: LedgerReader, limit: int, zone: tzinfo) -> None:
+def _show(reader: LedgerReader, limit: int, settings: Settings) -> None:
     from jobspan.cli.job_table import job_table
     from jobspan.cli.table import show
 
     lines, count = list(reader.job_lines(limit)), reader.job_count()
     if not count:
-        click.echo("No jobs yet. Try: jobspan demo")
+        click.echo(f"No jobs yet in {settings.ledger}. Try: jobspan demo")
         return
     if lines:
-        show(job_table(lines, zone))
+        show(job_table(lines, settings.timezone))
     if count > len(lines):
         click.echo(f"\n{count - len(lines):,} more: jobspan runs --limit {count}")

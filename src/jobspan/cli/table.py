@@ -73,7 +73,9 @@ def _text(cell: Cell) -> Text:
 
 
 def fitting(*choices: Table) -> Table:
-    """Return the first of `choices` that fits the terminal as it is; else the last."""
+    """Return the first of `choices` that fits the terminal, else the last; without a terminal, the first."""
+    if not sys.stdout.isatty():
+        return choices[0]
     console = _console()
     unbounded = console.options.update(max_width=_UNBOUNDED)
     for choice in choices:

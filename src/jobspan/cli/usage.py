@@ -11,7 +11,7 @@ import click
 from jobspan.cli import words
 from jobspan.cli.json_text import write_array
 from jobspan.cli.opening import ledger_option, reading, settings_of_command
-from jobspan.ledger.reading import UsageBy
+from jobspan.ledger.spending import UsageBy
 from jobspan.model.record import UsageRow
 
 
@@ -57,9 +57,9 @@ def _show(rows: Sequence[UsageRow], by: UsageBy) -> None:
     unmetered = sum(row.unmetered_calls for row in rows)
     unpriced = sum(row.unpriced_calls for row in rows)
     if unmetered:
-        click.echo(f"\n{unmetered:,} calls reported no tokens: the true numbers are higher.")
+        click.echo(f"\nCalls that reported no tokens: {unmetered:,}. The true numbers are higher.")
     if unpriced:
-        click.echo(f"\n{unpriced:,} calls have no known price: costs marked ≥ are lower bounds.")
+        click.echo(f"\nCalls without a known price: {unpriced:,}. Costs marked ≥ are lower bounds.")
 
 
 def _numbers(row: UsageRow) -> list[str]:

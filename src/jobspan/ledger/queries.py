@@ -71,6 +71,13 @@ _OLDEST_FIRST = " ORDER BY e.at_ns, e.writer, e.seq"
 USAGE = _SPEND + _OLDEST_FIRST
 """All usage and cost, oldest first: of equal keys the last one holds."""
 USAGE_OF_JOB = _SPEND + " AND e.job = ?" + _OLDEST_FIRST
+SET_BY_HAND = """
+SELECT r.uid, r.kind, r.job, r.label, r.run_id, r.status, r.start_ns, r.end_ns, r.data, j.run_id
+FROM runs r JOIN runs j ON j.uid = r.job
+WHERE r.job = coalesce(:job, r.job)
+AND (instr(r.data, '_tokens":') OR instr(r.data, '"cost_usd":') OR instr(r.data, '"apify_api_costs":'))
+"""
+"""Runs that may have tokens or costs set as columns (not booked call by call), and their jobs' run ids."""
 HAS_PART = "SELECT 1 FROM parts WHERE uid = ? AND run IS NOT NULL"
 FACT = "SELECT value FROM facts WHERE name = ?"
 PUT_FACT = "INSERT OR REPLACE INTO facts VALUES (?, ?)"

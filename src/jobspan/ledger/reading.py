@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from decimal import Decimal
-from typing import Any, Literal
 
 from jobspan.ledger import codec, queries
+from jobspan.ledger.spending import UsageBy, usage_rows
 from jobspan.model.entry import Entry
-from jobspan.model.numbers import Sums, add_sums
 from jobspan.model.part import OPERATION, Part
-from jobspan.model.record import ClientRunRecord, JobRecord, UsageRow, dollars
+from jobspan.model.record import ClientRunRecord, JobRecord, UsageRow
 from jobspan.model.rendering import client_run_record, job_record
 from jobspan.model.run import Run
 from jobspan.model.status import Status
-
-UsageBy = Literal["client", "job", "model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,29 +116,8 @@ class LedgerReader:
             by: What the rows are named by.
             job: Only of the job with this run id.
         """
-        groups: dict[str, Sums] = {}
-        for _, group, data in self._distinct_spend(by, job):
-            add_sums(groups.setdefault(group, {}), data)
-        return [_usage_row(name, sums) for name, sums in sorted(groups.items())]
-
-    def _distinct_spend(self, by: UsageBy, of_job: str | None) -> Iterator[tuple[str, str, Sums]]:
-        held: dict[tuple[Any, ...], tuple[str, str, Sums]] = {}
-        query, place = (
-            (queries.USAGE, ()) if of_job is None else (queries.USAGE_OF_JOB, (self.job_uid(of_job),))
-        )
-        for row in self._connection.execute(query, place):
-            kind, job, run, source, key, text, run_kind, label, job_run_id = row
-            data: dict[str, Any] = json.loads(text)
-            client = label if run_kind == "c" else "(job itself)"
-            model = data.get("model") or (source or "(no model)" if kind == "cost" else "(unknown model)")
-            group = {"client": client, "job": job_run_id or job, "model": model}[by]
-            identity = (job, kind, source, key, run if by == "client" else "")
-            fact = (kind, str(group), data.get("n", {}))
-            if key is None:
-                yield fact
-            else:
-                held[identity] = fact
-        yield from held.values()
+        uid = None if job is None else self.job_uid(job) or job
+        return usage_rows(self._connection, by, uid)
 
     def _run(self, uid: str) -> Run | None:
         row = self._connection.execute(queries.RUN, (uid,)).fetchone()
@@ -204,18 +179,3 @@ def _split(parts: list[Part]) -> tuple[list[Part], list[Part]]:
     operations = [part for part in parts if part.kind == OPERATION]
     operations.sort(key=lambda part: (part.start_ns or 0, part.uid))
     return [part for part in parts if part.kind != OPERATION], operations
-
-
-def _usage_row(name: str, sums: Sums) -> UsageRow:
-    micro = [value for key, value in sums.items() if key == "llm_cost" or key.startswith("cost:")]
-    measured = "prompt" in sums or "completion" in sums
-    return UsageRow(
-        name=name,
-        prompt_tokens=sums.get("prompt"),
-        completion_tokens=sums.get("completion"),
-        total_tokens=sums.get("prompt", 0) + sums.get("completion", 0) if measured else None,
-        cost_usd=dollars(sum(micro)) if micro else None,
-        calls=sums.get("calls", 0),
-        unmetered_calls=sums.get("unmetered", 0),
-        unpriced_calls=sums.get("unpriced", 0),
-    )
