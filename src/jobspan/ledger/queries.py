@@ -49,6 +49,8 @@ JOB_BY_ALIAS = "SELECT job FROM aliases WHERE alias = ?"
 JOBS_NEWEST_FIRST = (
     _RUN + " WHERE kind = 'j' AND run_id IS NOT NULL ORDER BY start_ns DESC, run_id DESC LIMIT ?"
 )
+COUNT_JOBS = "SELECT count(*) FROM runs WHERE kind = 'j' AND run_id IS NOT NULL"
+RUN_IDS = "SELECT run_id FROM runs WHERE kind = 'j' AND run_id IS NOT NULL ORDER BY start_ns DESC LIMIT ?"
 RUN = _RUN + " WHERE uid = ?"
 CLIENT_RUNS_OF_JOB = _RUN + " WHERE job = ? AND kind = 'c' AND start_ns IS NOT NULL ORDER BY start_ns, uid"
 CLIENT_RUN_BY_RUN_ID = (
@@ -60,12 +62,22 @@ PARTS_OF_RUN = _PART + " WHERE run = ?"
 PARTS_OF_JOB = _PART + " WHERE run IN (SELECT uid FROM runs WHERE job = ?)"
 TOLD_OF_RUN = _ENTRY + " WHERE job = ? AND run = ? AND kind IN ('note', 'skip', 'error') LIMIT 20000"
 TOLD_OF_JOB = _ENTRY + " WHERE job = ? AND kind IN ('note', 'skip', 'error') LIMIT 200000"
-USAGE = """
-SELECT e.kind, e.job, e.run, e.source, e.key, e.data, r.kind, r.label, j.run_id, j.label
-FROM entries e JOIN runs r ON r.uid = e.run JOIN runs j ON j.uid = e.job
-WHERE e.kind IN ('usage', 'cost') ORDER BY e.at_ns, e.writer, e.seq
-"""
+_SPEND = (
+    "SELECT e.kind, e.job, e.run, e.source, e.key, e.data, r.kind, r.label, j.run_id"
+    " FROM entries e JOIN runs r ON r.uid = e.run JOIN runs j ON j.uid = e.job"
+    " WHERE e.kind IN ('usage', 'cost')"
+)
+_OLDEST_FIRST = " ORDER BY e.at_ns, e.writer, e.seq"
+USAGE = _SPEND + _OLDEST_FIRST
 """All usage and cost, oldest first: of equal keys the last one holds."""
+USAGE_OF_JOB = _SPEND + " AND e.job = ?" + _OLDEST_FIRST
+SET_BY_HAND = """
+SELECT r.uid, r.kind, r.job, r.label, r.run_id, r.status, r.start_ns, r.end_ns, r.data, j.run_id
+FROM runs r JOIN runs j ON j.uid = r.job
+WHERE r.job = coalesce(:job, r.job)
+AND (instr(r.data, '_tokens":') OR instr(r.data, '"cost_usd":') OR instr(r.data, '"apify_api_costs":'))
+"""
+"""Runs that may have tokens or costs set as columns (not booked call by call), and their jobs' run ids."""
 HAS_PART = "SELECT 1 FROM parts WHERE uid = ? AND run IS NOT NULL"
 FACT = "SELECT value FROM facts WHERE name = ?"
 PUT_FACT = "INSERT OR REPLACE INTO facts VALUES (?, ?)"

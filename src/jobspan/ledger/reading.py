@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator
-from datetime import tzinfo
-from typing import Any, Literal
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from decimal import Decimal
 
 from jobspan.ledger import codec, queries
+from jobspan.ledger.spending import UsageBy, usage_rows
 from jobspan.model.entry import Entry
-from jobspan.model.numbers import Sums, add_sums
 from jobspan.model.part import OPERATION, Part
-from jobspan.model.record import ClientRunRecord, JobRecord, UsageRow, dollars
+from jobspan.model.record import ClientRunRecord, JobRecord, UsageRow
 from jobspan.model.rendering import client_run_record, job_record
 from jobspan.model.run import Run
 from jobspan.model.status import Status
 
-UsageBy = Literal["client", "job", "model"]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobLine:
+    """What a listing shows of one job; read without its parts, notes and client runs.
+
+    Attributes:
+        clients: How many client runs have which status; ``skipped`` counts apart.
+        unpriced_calls: Where there are any, `cost_usd` is a lower bound.
+    """
+
+    run_id: str
+    job_type: str
+    status: Status
+    start_time: datetime | None
+    end_time: datetime | None
+    clients: dict[str, int]
+    items_processed: int | None
+    errors: int | None
+    total_tokens: int | None
+    cost_usd: Decimal | None
+    unpriced_calls: int
 
 
 class LedgerReader:
@@ -34,6 +54,20 @@ class LedgerReader:
         ).fetchall()
         for row in rows:
             yield self._job_record(codec.read_run(row), client_runs=client_runs)
+
+    def job_lines(self, limit: int | None = None) -> Iterator[JobLine]:
+        """Yield jobs as a listing shows them, the newest first; much quicker than `jobs`."""
+        for row in self._connection.execute(queries.JOBS_NEWEST_FIRST, (-1 if limit is None else limit,)):
+            yield _job_line(codec.read_run(row), self._zone)
+
+    def job_count(self) -> int:
+        """Return how many jobs there are."""
+        count: int = self._connection.execute(queries.COUNT_JOBS).fetchone()[0]
+        return count
+
+    def run_ids(self, limit: int) -> list[str]:
+        """Return the run ids of the newest jobs."""
+        return [run_id for (run_id,) in self._connection.execute(queries.RUN_IDS, (limit,))]
 
     def job(self, run_id: str) -> JobRecord | None:
         """Return the job people call `run_id` (or called, while it was provisional)."""
@@ -75,28 +109,15 @@ class LedgerReader:
         """Whether a part of this name was opened."""
         return self._connection.execute(queries.HAS_PART, (uid,)).fetchone() is not None
 
-    def usage(self, by: UsageBy) -> list[UsageRow]:
-        """Return tokens, cost and calls by client, job (run id) or model; each key counts once per job."""
-        groups: dict[str, Sums] = {}
-        for _, group, data in self._distinct_spend(by):
-            add_sums(groups.setdefault(group, {}), data)
-        return [_usage_row(name, sums) for name, sums in sorted(groups.items())]
+    def usage(self, by: UsageBy, *, job: str | None = None) -> list[UsageRow]:
+        """Return tokens, cost and calls by client, job (run id) or model; each key counts once per job.
 
-    def _distinct_spend(self, by: UsageBy) -> Iterator[tuple[str, str, Sums]]:
-        held: dict[tuple[Any, ...], tuple[str, str, Sums]] = {}
-        for row in self._connection.execute(queries.USAGE):
-            kind, job, run, source, key, text, run_kind, label, job_run_id, _ = row
-            data: dict[str, Any] = json.loads(text)
-            client = label if run_kind == "c" else "(job itself)"
-            model = data.get("model") or (source or "(no model)" if kind == "cost" else "(unknown model)")
-            group = {"client": client, "job": job_run_id or job, "model": model}[by]
-            place = (job, kind, source, key, run if by == "client" else "")
-            fact = (kind, str(group), data.get("n", {}))
-            if key is None:
-                yield fact
-            else:
-                held[place] = fact
-        yield from held.values()
+        Args:
+            by: What the rows are named by.
+            job: Only of the job with this run id.
+        """
+        uid = None if job is None else self.job_uid(job) or job
+        return usage_rows(self._connection, by, uid)
 
     def _run(self, uid: str) -> Run | None:
         row = self._connection.execute(queries.RUN, (uid,)).fetchone()
@@ -129,6 +150,23 @@ class LedgerReader:
         return client_run_record(run, job, tops, operations, entries, self._zone)
 
 
+def _job_line(job: Run, zone: tzinfo) -> JobLine:
+    record = job_record(job, (), (), (), (), zone)
+    return JobLine(
+        run_id=record.run_id,
+        job_type=record.job_type,
+        status=record.status,
+        start_time=record.start_time,
+        end_time=record.end_time,
+        clients={status: count for status, count in job.clients.items() if count},
+        items_processed=record.items_processed,
+        errors=record.errors,
+        total_tokens=record.total_tokens,
+        cost_usd=record.cost_usd,
+        unpriced_calls=job.spend.get("unpriced", 0),
+    )
+
+
 def _grouped(parts: Iterable[Part]) -> dict[str, list[Part]]:
     groups: dict[str, list[Part]] = {}
     for part in parts:
@@ -141,18 +179,3 @@ def _split(parts: list[Part]) -> tuple[list[Part], list[Part]]:
     operations = [part for part in parts if part.kind == OPERATION]
     operations.sort(key=lambda part: (part.start_ns or 0, part.uid))
     return [part for part in parts if part.kind != OPERATION], operations
-
-
-def _usage_row(name: str, sums: Sums) -> UsageRow:
-    micro = [value for key, value in sums.items() if key == "llm_cost" or key.startswith("cost:")]
-    measured = "prompt" in sums or "completion" in sums
-    return UsageRow(
-        name=name,
-        prompt_tokens=sums.get("prompt"),
-        completion_tokens=sums.get("completion"),
-        total_tokens=sums.get("prompt", 0) + sums.get("completion", 0) if measured else None,
-        cost_usd=dollars(sum(micro)) if micro else None,
-        calls=sums.get("calls", 0),
-        unmetered_calls=sums.get("unmetered", 0),
-        unpriced_calls=sums.get("unpriced", 0),
-    )

@@ -1,0 +1,81 @@
+"""`jobspan usage`: tokens and costs by client, job or model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, get_args
+
+import click
+
+from jobspan.cli import words
+from jobspan.cli.json_text import write_array
+from jobspan.cli.opening import ledger_option, reading, settings_of_command
+from jobspan.ledger.spending import UsageBy
+from jobspan.model.record import UsageRow
+
+
+@click.command("usage")
+@click.option(
+    "--by", type=click.Choice(get_args(UsageBy)), default="client", show_default=True, help="One line each."
+)
+@click.option("--json", "as_json", is_flag=True, help="A JSON array.")
+@ledger_option(hidden=True)
+def command(by: UsageBy, as_json: bool) -> None:
+    """Add up tokens, costs and calls.
+
+    A cost with ≥ before it is a lower bound: the price of some calls is not known.
+    """
+    with reading(settings_of_command()) as reader:
+        rows = reader.usage(by)
+    if as_json:
+        write_array(_named(row, by) for row in rows)
+    elif rows:
+        _show(rows, by)
+    else:
+        click.echo("No usage recorded yet.")
+
+
+def _named(row: UsageRow, by: UsageBy) -> dict[str, Any]:
+    values = row.to_dict()
+    return {by: values.pop("name"), **values}
+
+
+def _show(rows: Sequence[UsageRow], by: UsageBy) -> None:
+    from jobspan.cli.table import Cell, Column, show, table
+
+    columns = [
+        Column(by.capitalize(), wraps=True),
+        Column("Calls", numeric=True),
+        Column("Prompt", numeric=True),
+        Column("Completion", numeric=True),
+        Column("Total", numeric=True),
+        Column("Cost", numeric=True),
+    ]
+    lines: list[list[Cell]] = [[row.name, *_numbers(row)] for row in rows]
+    show(table(columns, lines, total=["Total", *_numbers(_total(rows))]))
+    unmetered = sum(row.unmetered_calls for row in rows)
+    unpriced = sum(row.unpriced_calls for row in rows)
+    if unmetered:
+        click.echo(f"\nCalls that reported no tokens: {unmetered:,}. The true numbers are higher.")
+    if unpriced:
+        click.echo(f"\nCalls without a known price: {unpriced:,}. Costs marked ≥ are lower bounds.")
+
+
+def _numbers(row: UsageRow) -> list[str]:
+    return [
+        words.number(row.calls),
+        words.number(row.prompt_tokens),
+        words.number(row.completion_tokens),
+        words.number(row.total_tokens),
+        words.money(row.cost_usd, row.unpriced_calls),
+    ]
+
+
+def _total(rows: Sequence[UsageRow]) -> UsageRow:
+    def add(name: str) -> Any:
+        known = [value for row in rows if (value := getattr(row, name)) is not None]
+        return sum(known) if known else None
+
+    names = [spec.name for spec in fields(UsageRow) if spec.name != "name"]
+    return UsageRow(name="Total", **{name: add(name) for name in names})
