@@ -105,7 +105,9 @@ class Script:
         opening: dict[str, Any] = {"kind": "c", "job": job, "name": client, "client": client}
         if rng.random() < 0.2:
             run = f"{job}/{client}"
-            made_by_blocks = any(e.get("client") == client and e["job"] == job for e, _ in self.history.events)
+            made_by_blocks = any(
+                e.get("client") == client and e["job"] == job for e, _ in self.history.events
+            )
             self.track(run, f"{run}#tracking", opening, passive=made_by_blocks)
             return
         home = process if rng.random() < 0.7 else rng.choice(self.processes)
@@ -123,7 +125,9 @@ class Script:
             if choice < 0.25:
                 self.operation(job, writer.uid, writer.uid, home, client, 2)
             elif choice < 0.35:
-                self.work(Writer(self, f"{writer.uid}.{self.uid('fork')}", rng.choice(self.processes), writer.uid))
+                self.work(
+                    Writer(self, f"{writer.uid}.{self.uid('fork')}", rng.choice(self.processes), writer.uid)
+                )
             elif choice < 0.4:
                 writer.write("skip", reason=rng.choice(["tier Basic", "paused"]))
             else:
@@ -139,7 +143,9 @@ class Script:
         writer = Writer(self, self.uid("O"), home)
         of = {} if client is None else {"client": client}
         name = rng.choice(["fetch", "score"])
-        writer.write("open", kind="o", job=job, name=name, top=top, parent=parent, lane=rng.choice([1, 2]), **of)
+        writer.write(
+            "open", kind="o", job=job, name=name, top=top, parent=parent, lane=rng.choice([1, 2]), **of
+        )
         for _ in range(rng.randint(0, 3)):
             if depth and rng.random() < 0.3:
                 self.operation(job, top, writer.uid, process, client, depth - 1)
@@ -149,7 +155,7 @@ class Script:
             self.close(writer)
 
     def track(self, run: str, part: str, opening: dict[str, Any], *, passive: bool = True) -> None:
-        """Write what `JobTracking` writes: each call opens, sets or adds with the instant as epoch, may close."""
+        """Write what `JobTracking` writes: an opening, a change with the instant as epoch, a close."""
         rng = self.random
         writer = Writer(self, self.uid("T"), rng.choice(self.processes), part)
         how: dict[str, Any] = {"passive": 1} if passive else {"deadline": self.now + DAY}
@@ -169,7 +175,9 @@ class Script:
             if not outside:
                 epoch = writer.epoch = getattr(writer, "epoch", 0) + 1  # type: ignore[attr-defined]
             name = rng.choice(["posts", "leads", "errors", "prompt_tokens"])
-            writer.write("set", c={name: rng.randint(0, 9)}, f={"apify_run_id": self.uid("run")}, x=epoch or 1)
+            writer.write(
+                "set", c={name: rng.randint(0, 9)}, f={"apify_run_id": self.uid("run")}, x=epoch or 1
+            )
         elif kind == "item":
             writer.write("item", key=f"lead {rng.randint(1, 4)}", c={"items": rng.randint(0, 3)}, **x)
         elif kind == "usage":
@@ -180,7 +188,9 @@ class Script:
             key = {"key": f"run {rng.randint(1, 3)}"} if rng.random() < 0.7 else {}
             writer.write("cost", source=rng.choice(["apify", "proxy"]), micro_usd=rng.randint(0, 999), **key)
         elif kind == "error":
-            writer.write("error", type="ValueError", message=rng.choice(["bad profile", "no name"]), item="17")
+            writer.write(
+                "error", type="ValueError", message=rng.choice(["bad profile", "no name"]), item="17"
+            )
         else:
             writer.write("note", text=self.uid("note "))
 

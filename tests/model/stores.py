@@ -1,4 +1,4 @@
-"""Two stores behind the fold: plain dictionaries, and SQLite in memory; and how a history is folded in passes."""
+"""Two stores behind the fold: dictionaries, and SQLite in memory; and how a history is folded in passes."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ quick = settings(max_examples=120, deadline=None, suppress_health_check=list(Hea
 
 
 def fold_shuffled(store: Any, history: History, seed: int) -> None:
-    """Fold a history in any order, with repetitions, in passes of any size; the dead are found last or again."""
+    """Fold a history in any order, with repetitions, in passes of any size."""
     rng = random.Random(seed)
     events = list(history.events)
     if rng.random() < 0.8:
