@@ -106,6 +106,7 @@ def render_notes(
     lines += _client_lines(run)
     if run.attempts > 1:
         lines.append(f"{run.attempts} attempts: results are of the best one, tokens and costs of all")
+        lines += _lost_attempt_lines([part for part in opened if part.uid not in chosen], zone)
     lines += _spend_lines(run)
     lines += _late_lines(opened)
     told = clip("\n".join(extra), _EXTRA_LIMIT)
@@ -204,6 +205,22 @@ def error_lines(entries: Iterable[Entry]) -> list[str]:
 def error_text(kind: str, message: str) -> str:
     """Return ``Type: message``; never empty."""
     return ": ".join(text for text in (kind, message) if text) or "unknown error"
+
+
+def _lost_attempt_lines(lost: Sequence[Part], zone: tzinfo) -> list[str]:
+    lines: list[str] = []
+    for part in sorted(lost, key=lambda part: (part.start_ns or 0, part.uid))[:_LISTED]:
+        end = part.end
+        text = f"{when(part.start_ns, zone)}  attempt {part.attempt}: "
+        text += (
+            "still running"
+            if end is None
+            else f"{part.status.value} after {duration(part.start_ns, end.at_ns)}"
+        )
+        if end is not None and (end.type or end.message):
+            text += f" — {_short(failure_text(end.type, end.message, end.at_ns, zone))}"
+        lines.append(text)
+    return lines
 
 
 def _client_lines(run: Run) -> list[str]:
