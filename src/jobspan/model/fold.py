@@ -35,8 +35,8 @@ class Fold:
             if event["e"] == "process":
                 continue
             parts.add(event_part(event))
-            parts.update(uid for uid in (event.get("top"), event.get("parent")) if uid)
             if event["e"] == "open":
+                parts.update(uid for uid in (event.get("top"), event.get("parent")) if uid)
                 runs.add(event["job"])
                 if event.get("client") is not None:
                     runs.add(client_run_uid(event["job"], event["client"]))
