@@ -300,6 +300,17 @@ def test_a_set_takes_away_what_was_added_before_and_a_recorded_error_stays_an_er
     assert (teller.run().posts_processed, teller.run().errors, teller.run().status) == (3, 0, CE)
 
 
+def test_an_item_booked_after_a_set_counts_beside_it() -> None:
+    teller = Teller()
+    teller.client("C", 1)
+    teller.at("C", 1, "item", key="1", c={"leads": 1})
+    teller.at("C", 2, "set", c={"leads": 5}, x=1)
+    teller.at("C", 3, "item", key="2", c={"leads": 1}, x=1)
+    assert teller.run().leads_processed == 6
+    teller.at("C", 4, "item", key="1", c={"leads": 2}, x=1)
+    assert teller.run().leads_processed == 8
+
+
 def test_the_end_of_a_job_follows_a_client_run_that_turns_out_to_have_ended_earlier() -> None:
     teller = Teller()
     deadline = 1_780_000_050 * 1_000_000_000

@@ -7,6 +7,7 @@ from typing import Any
 
 from jobspan.model.event import Event
 from jobspan.model.numbers import Stamp, Sums
+from jobspan.model.validation import is_object
 
 USAGE_NUMBERS = ("calls", "prompt", "completion", "cached", "reasoning", "unmetered", "unpriced", "llm_cost")
 
@@ -78,7 +79,6 @@ def _data(event: Event) -> dict[str, Any]:
 
 
 def _whole(numbers: object) -> Sums:
-    if not isinstance(numbers, dict):
+    if not is_object(numbers):
         return {}
-    pairs: dict[Any, Any] = numbers
-    return {str(name): n for name, n in pairs.items() if isinstance(n, int) and not isinstance(n, bool)}
+    return {str(name): n for name, n in numbers.items() if isinstance(n, int) and not isinstance(n, bool)}

@@ -31,9 +31,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as quote
-from typing import Any, cast
+from typing import Any
 
-from jobspan.model.validation import is_applicable, without_surrogates
+from jobspan.model.validation import is_applicable, is_object, without_surrogates
 
 __all__ = ["Event", "event_part", "quote", "read_event", "write_event"]
 
@@ -55,11 +55,9 @@ def read_event(payload: bytes | str) -> Event | None:
         found = json.loads(payload)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict):
+    if not is_object(found):
         return None
-    event = cast("dict[str, Any]", found)
-    if _has_surrogates(payload):
-        event = without_surrogates(event)
+    event: dict[str, Any] = without_surrogates(found) if _has_surrogates(payload) else found
     return event if is_applicable(event) else None
 
 

@@ -8,6 +8,7 @@ alone, so a shuffled or repeated stream of events gives the same records (the pr
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from jobspan.model.booking import book
 from jobspan.model.event import Event, event_part
@@ -192,9 +193,11 @@ def _take_names(part: Part, event: Event) -> None:
 def _set(part: Part, event: Event) -> None:
     stamp = (event["t"], event["w"], event["q"])
     epoch = event.get("x") or 0
-    for name, value in (event.get("c") or {}).items():
+    counts: dict[str, int] = event.get("c") or {}
+    for name, value in counts.items():
         part.counters.set(name, value, epoch, stamp)
-    for name, value in (event.get("f") or {}).items():
+    fields: dict[str, Any] = event.get("f") or {}
+    for name, value in fields.items():
         held = part.fields.get(name)
         if held is None or held[:2] < (epoch, stamp):
             part.fields[name] = (epoch, stamp, value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, TypeGuard
 
 from jobspan.model.status import Left
 
@@ -19,6 +19,15 @@ MAX_INSTANT = 2**63 - 1
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 Check = Callable[[Any], bool]
+
+
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Tell whether a JSON value is an object."""
+    return isinstance(value, dict)
+
+
+def _is_array(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
 
 
 def _is_text(value: Any) -> bool:
@@ -42,18 +51,16 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_counts(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(_is_count, cast("dict[str, Any]", value).values()))
+    return is_object(value) and all(map(_is_count, value.values()))
 
 
 def _is_fields(value: Any) -> bool:
     plain = (str, int, float, bool, type(None))
-    return isinstance(value, dict) and all(
-        isinstance(one, plain) for one in cast("dict[str, Any]", value).values()
-    )
+    return is_object(value) and all(isinstance(one, plain) for one in value.values())
 
 
 def _is_names(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_name, value))
+    return _is_array(value) and all(map(_is_name, value))
 
 
 def _is_key(value: Any) -> bool:
@@ -127,11 +134,10 @@ def without_surrogates(value: Any) -> Any:
     """Return a JSON value with unpaired surrogates escaped: no database takes them."""
     if isinstance(value, str):
         return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", value)
-    if isinstance(value, list):
+    if _is_array(value):
         return [without_surrogates(one) for one in value]
-    if isinstance(value, dict):
-        pairs = cast("dict[str, Any]", value)
-        return {without_surrogates(name): without_surrogates(one) for name, one in pairs.items()}
+    if is_object(value):
+        return {without_surrogates(name): without_surrogates(one) for name, one in value.items()}
     return value
 
 
