@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from jobspan.model.entry import Entry
-from jobspan.model.numbers import Counters, Seen
-from jobspan.model.part import Ending, Part
+from jobspan.model.event import Event
+from jobspan.model.numbers import Counters, Seen, Stamp
+from jobspan.model.part import NEVER, Ending, Part
 from jobspan.model.run import Run
 from jobspan.model.status import Left, Status
 from jobspan.model.workspace import Process
@@ -25,7 +27,8 @@ _PART_PLAIN = (
     "skipped",
     "items",
     "last_ns",
-    "stash",
+    "stashed",
+    "is_overdue",
     "below",
     "below_errors",
     "operations",
@@ -41,8 +44,12 @@ _RUN_PLAIN = (
     "skipped",
     "failure_type",
     "failure",
+    "failure_ns",
+    "repeated",
+    "item_parts",
     "clients",
     "client_counts",
+    "client_names",
     "client_errors",
     "client_end_ns",
     "shared",
@@ -59,11 +66,15 @@ def _ending_row(ending: Ending) -> list[Any]:
 
 def _ending(row: list[Any]) -> Ending:
     how, at_ns, kind, message, stamp, lane = row
-    return Ending(Left(how), at_ns, kind, message, (stamp[0], stamp[1], stamp[2]), lane)
+    return Ending(Left(how), at_ns, kind, message, _stamp(stamp), lane)
+
+
+def _stamp(row: Sequence[Any]) -> Stamp:
+    return (row[0], row[1], row[2])
 
 
 def _fields(data: dict[str, Any]) -> dict[str, Any]:
-    return {name: (e, (s[0], s[1], s[2]), value) for name, (e, s, value) in data.items()}
+    return {name: (e, _stamp(s), value) for name, (e, s, value) in data.items()}
 
 
 def part_row(part: Part) -> Row:
@@ -82,6 +93,10 @@ def part_row(part: Part) -> Row:
         data["ending"] = _ending_row(part.ending)
     if part.inferred is not None:
         data["inferred"] = _ending_row(part.inferred)
+    if part.opened != NEVER:
+        data["opened"] = part.opened
+    if part.to:
+        data["to"] = part.to
     data["seen"] = part.seen.to_text()
     return (
         part.uid,
@@ -122,6 +137,8 @@ def read_part(row: Row) -> Part:
     part.fields = _fields(data.get("fields", {}))
     part.ending = _ending(data["ending"]) if "ending" in data else None
     part.inferred = _ending(data["inferred"]) if "inferred" in data else None
+    part.opened = _stamp(data.get("opened", NEVER))
+    part.to = tuple(data.get("to", ()))
     part.seen = Seen.from_text(data["seen"])
     return part
 
@@ -174,6 +191,11 @@ def read_entry(row: Row) -> Entry:
     """Return the entry of a row of `queries.KEYED` and its like."""
     kind, part, top, run, job, at_ns, writer, seq, text, source, key = row
     return Entry(kind, part, top, run, job, (at_ns, writer, seq), json.loads(text), source, key)
+
+
+def stash_row(part: str, event: Event) -> Row:
+    """Return the row of an event that waits for its part: an entry of no job, under the part's name."""
+    return ("stash", part, "", part, "", event["t"], event["w"], event["q"], _dump(dict(event)), "", None)
 
 
 def process_row(process: Process) -> Row:

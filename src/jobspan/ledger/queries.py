@@ -21,6 +21,9 @@ PROCESS = "SELECT uid, about, last_ns, gone_ns FROM processes WHERE uid = ?"
 WRITER = "SELECT seen FROM writers WHERE writer = ?"
 _ENTRY = "SELECT kind, part, top, run, job, at_ns, writer, seq, data, source, key FROM entries"
 KEYED = _ENTRY + " WHERE job = ? AND kind = ? AND source = ? AND key = ?"
+STASH = "SELECT data FROM entries WHERE job = '' AND run = ? AND kind = 'stash' ORDER BY id"
+"""Events that came before the open event of their part."""
+ENDS = "SELECT uid, end_ns FROM runs WHERE job = ? AND kind = 'c' AND end_ns IS NOT NULL ORDER BY end_ns DESC"
 ITEMS = _ENTRY + " WHERE job = (SELECT job FROM runs WHERE uid = :run) AND run = :run AND kind = 'item'"
 
 # --- what the fold writes
@@ -30,6 +33,9 @@ PUT_ENTRY = (
     "INSERT INTO entries (kind, part, top, run, job, at_ns, writer, seq, data, source, key)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+FORGET_PLACE = "DELETE FROM entries WHERE job = ? AND kind = ? AND source = ? AND key = ? AND top = ?"
+"""A keyed entry takes the place of the one before."""
+FORGET_STASH = "DELETE FROM entries WHERE job = '' AND run = ? AND kind = 'stash'"
 PUT_PROCESS = "INSERT OR REPLACE INTO processes VALUES (?, ?, ?, ?)"
 PUT_WRITER = "INSERT OR REPLACE INTO writers VALUES (?, ?)"
 PUT_ALIAS = "INSERT OR IGNORE INTO aliases VALUES (?, ?)"

@@ -10,8 +10,9 @@ from decimal import Decimal
 
 from jobspan.ledger import codec, queries
 from jobspan.ledger.spending import UsageBy, usage_rows
+from jobspan.ledger.store import select_many
 from jobspan.model.entry import Entry
-from jobspan.model.part import OPERATION, Part
+from jobspan.model.part import OPERATION, Part, winners
 from jobspan.model.record import ClientRunRecord, JobRecord, UsageRow
 from jobspan.model.rendering import client_run_record, job_record
 from jobspan.model.run import Run
@@ -138,10 +139,19 @@ class LedgerReader:
             self._client_run_record(run, job, parts.get(run.uid, []), entries.get(run.uid, []))
             for run in map(codec.read_run, clients)
         ]
-        errors = [e for run, told in entries.items() if run != job.uid for e in told if e.kind == "error"]
+        errors = self._client_errors(job, entries) if job.client_errors else []
         own = parts.get(job.uid, [])
         tops, operations = _split(own)
         return job_record(job, tops, operations, [*entries.get(job.uid, []), *errors], records, self._zone)
+
+    def _client_errors(self, job: Run, entries: dict[str, list[Entry]]) -> list[Entry]:
+        """Return the errors of client runs that count: those of winning attempts."""
+        told = [entry for run, listed in entries.items() if run != job.uid for entry in listed]
+        errors = [entry for entry in told if entry.kind == "error"]
+        rows = select_many(self._connection, queries.TOPS, {entry.run for entry in errors})
+        tops = _grouped(part for part in map(codec.read_part, rows) if part.is_opened)
+        chosen = {part.uid for parts in tops.values() for part in winners(parts)[0]}
+        return [entry for entry in errors if entry.top in chosen]
 
     def _client_run_record(
         self, run: Run, job: Run, parts: list[Part], entries: list[Entry]

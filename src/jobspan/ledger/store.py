@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 
 from jobspan.ledger import codec, queries
 from jobspan.model.entry import Entry
+from jobspan.model.event import Event
 from jobspan.model.numbers import Seen
 from jobspan.model.part import Part
 from jobspan.model.run import Run
@@ -68,6 +70,12 @@ class SqliteStore:
     def load_items(self, run: str) -> list[Entry]:
         return [codec.read_entry(row) for row in self._connection.execute(queries.ITEMS, {"run": run})]
 
+    def load_stash(self, part: str) -> list[Event]:
+        return [json.loads(row[0]) for row in self._connection.execute(queries.STASH, (part,))]
+
+    def load_ends(self, job: str) -> Iterator[tuple[str, int]]:
+        yield from self._connection.execute(queries.ENDS, (job,))
+
     def write(self, space: Workspace) -> None:
         """Write back everything a pass of the fold changed."""
         put = self._connection.executemany
@@ -79,6 +87,10 @@ class SqliteStore:
             (codec.run_row(run, version + n) for n, run in enumerate(space.runs.values())),
         )
         put(queries.PUT_FACT, [("version", str(version + len(space.runs) - 1))])
-        put(queries.PUT_ENTRY, map(codec.entry_row, space.entries))
+        put(queries.FORGET_PLACE, space.keyed)
+        put(queries.PUT_ENTRY, map(codec.entry_row, [*space.entries, *space.keyed.values()]))
+        put(queries.FORGET_STASH, ((part,) for part in space.unstashed))
+        waiting = ((part, event) for part, events in space.stashed.items() for event in events)
+        put(queries.PUT_ENTRY, (codec.stash_row(part, event) for part, event in waiting))
         put(queries.PUT_PROCESS, map(codec.process_row, space.processes.values()))
         put(queries.PUT_WRITER, ((writer, seen.to_text()) for writer, seen in space.writers.items()))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from jobspan.model.entry import Entry, read_entry
 from jobspan.model.event import Event
 from jobspan.model.numbers import Sums, add_sums
 from jobspan.model.part import CLIENT_RUN, Part, winners
+from jobspan.model.run import Run
 from jobspan.model.workspace import Workspace
 
 
@@ -22,27 +25,35 @@ def book(space: Workspace, part: Part, event: Event) -> None:
         _book_item(space, part, entry)
     elif entry.kind in ("usage", "cost"):
         _book_spend(space, part, entry)
-    space.add_entry(entry)
+    space.hold(entry)
 
 
 def _book_item(space: Workspace, part: Part, entry: Entry) -> None:
     """Count an item once per job's or client run's part; the greatest stamp of equal keys holds."""
-    part.items = True
-    space.load_parts({entry.top})
-    top = space.part(entry.top)
-    if not top.items:
-        top.items = True
-        space.touch(top)
-    held = max((twin for twin in space.twins(entry) if twin.top == entry.top), key=_stamp, default=None)
+    twins = space.twins(entry)
+    if entry.key is not None:
+        _mark_top(space, entry, twins)
+    held = max((twin for twin in twins if twin.top == entry.top), key=_stamp, default=None)
     wins = held is None or held.stamp < entry.stamp
     for name, value in entry.counts.items():
-        part.counters.add(name, value if wins else 0)  # 0: measured, though another one holds
+        part.counters.add(name, value if wins else 0, entry.epoch)  # 0: measured, though another one holds
     if wins and held is not None:
         space.load_parts({held.part})
         holder = space.part(held.part)
         for name, value in held.counts.items():
-            holder.counters.add(name, -value)
+            holder.counters.add(name, -value, held.epoch)
         space.touch(holder)
+
+
+def _mark_top(space: Workspace, entry: Entry, twins: list[Entry]) -> None:
+    """Note on the job's or client run's part that it has items, and who had booked this one before."""
+    space.load_parts({entry.top})
+    top = space.part(entry.top)
+    if not top.items:
+        top.items = True
+        space.first_items.add(top.uid)
+        space.touch(top)
+    space.remember_items(entry, twins)
 
 
 def _book_spend(space: Workspace, part: Part, entry: Entry) -> None:
@@ -77,25 +88,57 @@ def _replace(spend: Sums, entry: Entry, holder: Entry | None) -> None:
     add_sums(spend, entry.sums, 1 if holder is None else 0)
 
 
-def repeated_items(space: Workspace, run: str) -> Sums:
-    """Return the counts of items that several winning parts of a run booked, to be taken away once."""
-    parts = [part for part in space.tops(run) if part.is_opened]
-    if sum(part.items for part in parts) < 2:
-        return {}
-    uids = {part.uid for part in winners(parts)[0]}
-    found = [*space.store.load_items(run), *(e for e in space.entries if e.kind == "item" and e.run == run)]
-    per_top: dict[tuple[str, str, str], Entry] = {}
-    for entry in found:
-        place = (entry.source, entry.key or "", entry.top)
-        if entry.top in uids and (place not in per_top or per_top[place].stamp < entry.stamp):
-            per_top[place] = entry
+def repeated_items(space: Workspace, run: Run) -> Sums:
+    """Return the counts of items that several winning parts of a run booked, to be taken away once.
+
+    Kept up from what this pass booked; all items of the run are read again only where a part with
+    items of earlier passes begins or ceases to win (a later attempt was better).
+    """
+    opened = [part for part in space.tops(run.uid) if part.is_opened]
+    uids = {part.uid for part in winners(opened)[0] if part.items} if opened else set[str]()
+    if len(uids) < 2:
+        run.repeated = {}
+    elif (uids ^ set(run.item_parts)) - space.first_items or set(run.item_parts) - uids:
+        run.repeated = _surplus(_all_items(space, run.uid), uids)
+    else:
+        before = space.items_before.get(run.uid, {})
+        kept = [twin for twins in before.values() for twin in twins]
+        held = [
+            twin
+            for twins in before.values()
+            for twin in (space.twins(twins[0]) if twins else ())
+            if twin.run == run.uid
+        ]
+        fresh = [entry for entry in _booked_now(space, run.uid) if not before.get(_item_key(entry))]
+        run.repeated = dict(run.repeated)
+        add_sums(run.repeated, _surplus([*held, *fresh], uids))
+        add_sums(run.repeated, _surplus(kept, set(run.item_parts)), -1)
+    run.item_parts = sorted(uids)
+    return run.repeated
+
+
+def _booked_now(space: Workspace, run: str) -> list[Entry]:
+    return list(space.items.get(run, {}).values())
+
+
+def _all_items(space: Workspace, run: str) -> Iterable[Entry]:
+    stored = {entry.place: entry for entry in space.store.load_items(run) if entry.key is not None}
+    return {**stored, **{entry.place: entry for entry in _booked_now(space, run)}}.values()
+
+
+def _surplus(entries: Iterable[Entry], parts: set[str]) -> Sums:
+    """Return what the entries of `parts` count beyond the latest of each key; one for each key and part."""
     best: dict[tuple[str, str], Entry] = {}
     surplus: Sums = {}
-    for (source, key, _), entry in sorted(per_top.items(), key=lambda pair: pair[1].stamp):
-        if (source, key) in best:
-            add_sums(surplus, best[source, key].counts)
-        best[source, key] = entry
+    for entry in sorted((entry for entry in entries if entry.top in parts), key=_stamp):
+        if (held := best.get(_item_key(entry))) is not None:
+            add_sums(surplus, held.counts)
+        best[_item_key(entry)] = entry
     return surplus
+
+
+def _item_key(entry: Entry) -> tuple[str, str]:
+    return (entry.source, entry.key or "")
 
 
 def _stamp(entry: Entry) -> tuple[int, str, int]:

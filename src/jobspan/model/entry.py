@@ -7,6 +7,7 @@ from typing import Any
 
 from jobspan.model.event import Event
 from jobspan.model.numbers import Stamp, Sums
+from jobspan.model.validation import is_object
 
 USAGE_NUMBERS = ("calls", "prompt", "completion", "cached", "reasoning", "unmetered", "unpriced", "llm_cost")
 
@@ -24,6 +25,20 @@ class Entry:
     data: dict[str, Any]
     source: str = ""
     key: str | None = None
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Return where a keyed entry stands: one entry at a time (design: unique per run, kind, source, key).
+
+        By part of the run, not by run: attempts of a part don't replace each other's items.
+        """
+        return (self.job, self.kind, self.source, self.key or "", self.top)
+
+    @property
+    def epoch(self) -> int:
+        """The counter epoch of an item."""
+        epoch: int = self.data.get("x", 0)
+        return epoch
 
     @property
     def sums(self) -> Sums:
@@ -56,14 +71,14 @@ def _data(event: Event) -> dict[str, Any]:
         micro = event.get("micro_usd")
         return {"n": {f"cost:{event.get('source', '')}": micro} if isinstance(micro, int) else {}}
     if kind == "item":
-        return {"c": _whole(event.get("c"))}
+        counts: dict[str, Any] = {"c": _whole(event.get("c"))}
+        return {**counts, "x": event["x"]} if event.get("x") else counts
     if kind == "error":
         return {name: str(event.get(name) or "") for name in ("type", "message", "item", "place")}
     return {"text": str(event.get("text") or event.get("reason") or "")}
 
 
 def _whole(numbers: object) -> Sums:
-    if not isinstance(numbers, dict):
+    if not is_object(numbers):
         return {}
-    pairs: dict[Any, Any] = numbers
-    return {str(name): n for name, n in pairs.items() if isinstance(n, int) and not isinstance(n, bool)}
+    return {str(name): n for name, n in numbers.items() if isinstance(n, int) and not isinstance(n, bool)}

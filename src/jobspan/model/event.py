@@ -13,7 +13,7 @@ and by kind::
     process   who writes this journal: process, host, pid, ... (the first record of each journal)
     open      kind j|c|o, job, name, parent, top, id, part, attempt, lane, deadline, to, free
     add       c {counter: delta}; x
-    item      key, c {counter: value}
+    item      key, c {counter: value}; x
     set       f {field: value}; x
     note      text
     skip      reason
@@ -21,7 +21,6 @@ and by kind::
     usage     key, model, provider, n {prompt, completion, cached, reasoning, cost ...}
     cost      key, source, micro_usd
     close     how, type, message, lane
-    gone      the process of this journal ended without closing what it opened (written by a reader)
 
 ``x`` is the epoch of a counter: a `set` takes away what was added in earlier epochs.
 Deltas are applied once each; any order and any repetition folds to the same records.
@@ -34,13 +33,11 @@ from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 
+from jobspan.model.validation import is_applicable, is_object, without_surrogates
+
 __all__ = ["Event", "event_part", "quote", "read_event", "write_event"]
 
 Event = Mapping[str, Any]
-
-KINDS = frozenset(
-    ["process", "open", "add", "item", "set", "note", "skip", "error", "usage", "cost", "close", "gone"]
-)
 
 
 def write_event(event: Event) -> str:
@@ -53,20 +50,22 @@ def write_event(event: Event) -> str:
 
 
 def read_event(payload: bytes | str) -> Event | None:
-    """Return the event in a journal record; None where it is no event this version knows."""
+    """Return the event in a journal record; None where it is no event this version can apply whole."""
     try:
-        event = json.loads(payload)
-    except ValueError:
+        found = json.loads(payload)
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(event, dict) or event.get("e") not in KINDS:
+    if not is_object(found):
         return None
-    if event["e"] not in ("process", "gone") and not (
-        isinstance(event.get("w"), str)
-        and isinstance(event.get("q"), int)
-        and isinstance(event.get("t"), int)
-    ):
-        return None
-    return event
+    event: dict[str, Any] = without_surrogates(found) if _has_surrogates(payload) else found
+    return event if is_applicable(event) else None
+
+
+def _has_surrogates(payload: bytes | str) -> bool:
+    """Whether a JSON text may hold an escaped surrogate (our writers write ASCII)."""
+    if isinstance(payload, str):
+        return "\\ud" in payload or "\\uD" in payload or not payload.isascii()
+    return b"\\ud" in payload or b"\\uD" in payload
 
 
 def event_part(event: Event) -> str:

@@ -8,11 +8,12 @@ alone, so a shuffled or repeated stream of events gives the same records (the pr
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from jobspan.model.booking import book
 from jobspan.model.event import Event, event_part
 from jobspan.model.numbers import Seen
-from jobspan.model.part import CLIENT_RUN, JOB, OPERATION, Ending, Part, overdue
+from jobspan.model.part import CLIENT_RUN, JOB, NEVER, OPERATION, Ending, Part
 from jobspan.model.run import client_run_uid
 from jobspan.model.settling import settle
 from jobspan.model.status import Left
@@ -32,11 +33,11 @@ class Fold:
         parts: set[str] = set()
         runs: set[str] = set()
         for event in events:
-            if event["e"] in ("process", "gone"):
+            if event["e"] == "process":
                 continue
             parts.add(event_part(event))
-            parts.update(uid for uid in (event.get("top"), event.get("parent")) if uid)
             if event["e"] == "open":
+                parts.update(uid for uid in (event.get("top"), event.get("parent")) if uid)
                 runs.add(event["job"])
                 if event.get("client") is not None:
                     runs.add(client_run_uid(event["job"], event["client"]))
@@ -51,7 +52,7 @@ class Fold:
         """Apply one event, found in the journal of `process`; a repeated one changes nothing."""
         kind = event["e"]
         if kind == "process":
-            self.space.process(event["process"]).about = dict(event)
+            self._learn(event)
             return
         if process is not None:
             self._heard_from(process, event["t"])
@@ -74,7 +75,7 @@ class Fold:
         """End open parts whose deadline has passed at `now_ns`; their end is the deadline."""
         for part in self.space.adopt(parts):
             if part.end is None and part.deadline_ns is not None and part.deadline_ns <= now_ns:
-                part.inferred = overdue(part.deadline_ns)
+                part.is_overdue = True
                 self.space.touch(part)
                 self.space.ended[part.uid] = part
 
@@ -95,41 +96,43 @@ class Fold:
         self.repeated += 1
         return False
 
+    def _learn(self, event: Event) -> None:
+        process = self.space.process(event["process"])
+        process.about = dict(event)
+        if process.is_gone:
+            self.space.reconsider(process.uid)
+
     def _stash(self, part: Part, event: Event) -> None:
-        if not any((held["w"], held["q"]) == (event["w"], event["q"]) for held in part.stash):
-            part.stash.append(event)
-            self.space.touch(part)
+        part.stashed = True
+        self.space.stash(part.uid, event)
+        self.space.touch(part)
 
     def _open(self, part: Part, event: Event, process: str | None) -> None:
         self.space.touch(part)
         self.space.ended[part.uid] = part
         if part.is_opened:  # opened by several calls: the earliest counts
-            part.start_ns = min(event["t"], part.start_ns or event["t"])
-            part.passive = part.passive and bool(event.get("passive"))
-            part.deadline_ns = min(filter(None, [part.deadline_ns, event.get("deadline")]), default=None)
+            _open_again(part, event)
+        else:
+            _read_open(part, event, process)
             self._open_run(part, event)
-            return
-        _read_open(part, event, process)
-        self._open_run(part, event)
-        if part.kind != OPERATION:
-            self.space.add_top(part)
-        stash, part.stash = part.stash, []
-        for later in stash:
-            if self._take(part, later):
-                self._apply_to(part, later)
+        _take_names(part, event)
+        if part.kind == JOB:
+            job = self.space.job(part.job or "")
+            job.run_id = job.run_id or event.get("id")
+        if part.stashed:
+            part.stashed = False
+            for later in self.space.unstash(part.uid):
+                if self._take(part, later):
+                    self._apply_to(part, later)
 
     def _open_run(self, part: Part, event: Event) -> None:
         assert part.run is not None
         assert part.job is not None
-        job = self.space.job(part.job)
-        if part.kind == JOB:
-            job.label = job.label or event["name"]
-            job.run_id = job.run_id or event.get("id")
-            job.destinations = job.destinations or tuple(event.get("to", ()))
-        else:
-            run = self.space.run(part.run, CLIENT_RUN if part.run != part.job else JOB, part.job)
-            if run is not job:
-                run.label = event["client"]
+        self.space.job(part.job)
+        if part.run != part.job:
+            self.space.run(part.run, CLIENT_RUN, part.job).label = event["client"]
+        if part.kind != OPERATION:
+            self.space.add_top(part)
 
     def _apply_to(self, part: Part, event: Event) -> None:
         self.space.touch(part)
@@ -140,7 +143,7 @@ class Fold:
             return
         part.last_ns = max(part.last_ns, event["t"])
         if kind == "add":
-            epoch = event.get("x", 0)
+            epoch = event.get("x") or 0
             for name, delta in event["c"].items():
                 part.counters.add(name, delta, epoch)
         elif kind == "set":
@@ -153,6 +156,7 @@ class Fold:
         was_gone = process.is_gone
         process.last_ns = max(process.last_ns, at_ns)
         if was_gone and not process.is_gone:
+            process.gone_ns = None  # it turned out alive; whoever sees it dead says so again
             self.space.reconsider(uid)
 
 
@@ -161,25 +165,39 @@ def _read_open(part: Part, event: Event, process: str | None) -> None:
     part.job = event["job"]
     client = event.get("client")
     part.run = event["job"] if client is None else client_run_uid(event["job"], client)
-    part.label = event["name"]
     part.top = event.get("top") if part.kind == OPERATION else part.uid
     part.parent = event.get("parent")
     part.free = bool(event.get("free"))
     part.passive = bool(event.get("passive"))
     part.process = None if part.free else process
-    part.name = event.get("part", "")
-    part.attempt = event.get("attempt", 1)
-    part.lane = event.get("lane", 0)
+    part.name = event.get("part") or ""
+    part.attempt = event.get("attempt") or 1
+    part.lane = event.get("lane") or 0
     part.deadline_ns = event.get("deadline")
     part.start_ns = event["t"]
 
 
+def _open_again(part: Part, event: Event) -> None:
+    part.start_ns = min(event["t"], part.start_ns or event["t"])
+    part.passive = part.passive and bool(event.get("passive"))
+    part.deadline_ns = min(filter(None, [part.deadline_ns, event.get("deadline")]), default=None)
+
+
+def _take_names(part: Part, event: Event) -> None:
+    """Keep the name and the destinations of the earliest open event that tells them."""
+    stamp = (event["t"], event["w"], event["q"])
+    if event["name"] and (part.opened == NEVER or stamp < part.opened):
+        part.opened, part.label, part.to = stamp, event["name"], tuple(event.get("to") or ())
+
+
 def _set(part: Part, event: Event) -> None:
     stamp = (event["t"], event["w"], event["q"])
-    epoch = event.get("x", 0)
-    for name, value in event.get("c", {}).items():
+    epoch = event.get("x") or 0
+    counts: dict[str, int] = event.get("c") or {}
+    for name, value in counts.items():
         part.counters.set(name, value, epoch, stamp)
-    for name, value in event.get("f", {}).items():
+    fields: dict[str, Any] = event.get("f") or {}
+    for name, value in fields.items():
         held = part.fields.get(name)
         if held is None or held[:2] < (epoch, stamp):
             part.fields[name] = (epoch, stamp, value)
@@ -191,10 +209,10 @@ def _close(part: Part, event: Event) -> None:
     if part.ending is None or stamp < part.ending.stamp:
         part.ending = Ending(
             Left(event["how"]),
-            max(event["t"], part.start_ns or 0),
-            event.get("type", ""),
-            event.get("message", ""),
+            event["t"],
+            event.get("type") or "",
+            event.get("message") or "",
             stamp,
-            event.get("lane", 0),
+            event.get("lane") or 0,
         )
         part.inferred = None

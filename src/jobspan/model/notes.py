@@ -11,18 +11,26 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 
+from jobspan.model.columns import SPECIAL_COUNTERS
+from jobspan.model.counters import money_text
 from jobspan.model.entry import Entry
-from jobspan.model.numbers import Sums
+from jobspan.model.numbers import Sums, add_sums
 from jobspan.model.part import Part, winners
-from jobspan.model.record import dollars, instant
+from jobspan.model.record import instant
 from jobspan.model.run import Run
 from jobspan.model.settling import LAST_SEEN
-from jobspan.model.status import Left, Status
+from jobspan.model.status import Status
+from jobspan.model.text import clip, multi_line, one_line
 
 NOTES_LIMIT = 8_000
 ERROR_LIMIT = 2_000
+_EXTRA_LIMIT = 3_000
 _LISTED = 20
+_LINE_LIMIT = 300
 _TICK = {Status.COMPLETED: "✓", Status.COMPLETED_WITH_ERRORS: "!", Status.RUNNING: "…"}
+_NO_TICKS = str.maketrans(dict.fromkeys("✓✔✅☑", "*"))
+_COLUMN_ORDER = ("posts", "leads", "items")
+_ONE = {"posts": "post", "leads": "lead", "items": "item"}
 
 
 def when(at_ns: int | None, zone: tzinfo) -> str:
@@ -32,11 +40,11 @@ def when(at_ns: int | None, zone: tzinfo) -> str:
 
 
 def duration(start_ns: int | None, end_ns: int | None) -> str:
-    """Return a duration a person reads at a glance."""
+    """Return a duration a person reads at a glance; empty where an end of it is unknown."""
     if start_ns is None or end_ns is None:
         return ""
     seconds = max(0, end_ns - start_ns) / 1e9
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
@@ -44,28 +52,26 @@ def duration(start_ns: int | None, end_ns: int | None) -> str:
 
 def failure_text(kind: str, message: str, at_ns: int | None, zone: tzinfo) -> str:
     """Return ``Type: message``, with the last sign of life of a vanished run filled in."""
-    text = message.replace(LAST_SEEN, when(at_ns, zone))
+    text = message if kind else message.replace(LAST_SEEN, when(at_ns, zone))
     return clip(f"{kind}: {text}" if kind and text else kind or text, ERROR_LIMIT)
 
 
-def clip(text: str, limit: int) -> str:
-    """Return `text`, cut in its middle where it is too long, so that head and tail are kept."""
-    if len(text) <= limit:
-        return text
-    mark = f"\n… {len(text) - limit:,} characters left out …\n"
-    keep = limit - len(mark)
-    return text[: keep - keep // 2] + mark + text[len(text) - keep // 2 :]
+def amount(count: int, one: str, many: str) -> str:
+    """Return a number with its noun: ``1 call``, ``1,200 calls``."""
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def numbers_text(counts: Sums, spend: Sums | None = None) -> str:
     """Return counts, tokens and cost in one line: ``43 posts, 120 leads, 1,200 tokens, $0.02``."""
-    parts = [f"{value:,} {name}" for name, value in counts.items()]
+    first = [name for name in _COLUMN_ORDER if name in counts]
+    others = sorted(name for name in counts if name not in first and name not in SPECIAL_COUNTERS)
+    parts = [amount(counts[name], _ONE.get(name, _short(name)), _short(name)) for name in [*first, *others]]
     spend = spend or {}
     if "prompt" in spend or "completion" in spend:
-        parts.append(f"{spend.get('prompt', 0) + spend.get('completion', 0):,} tokens")
+        parts.append(amount(spend.get("prompt", 0) + spend.get("completion", 0), "token", "tokens"))
     micro = sum(value for name, value in spend.items() if name == "llm_cost" or name.startswith("cost:"))
     if micro:
-        parts.append(f"${dollars(micro)}")
+        parts.append(f"${money_text(micro)}")
     return ", ".join(parts)
 
 
@@ -87,52 +93,61 @@ def render_notes(
         operations: The operations in it.
         entries: Its notes, skips and errors (a job's: also the errors of its client runs).
         zone: The zone instants are shown in.
-        extra: More lines, put before the last one (delivery trouble).
+        extra: More lines, put before the last one (delivery trouble); whole, up to 3,000 characters.
         mark: The last line, if any, whole whatever the length.
     """
-    chosen = (
-        {part.uid for part in winners([part for part in tops if part.is_opened])[0]} if tops else set[str]()
-    )
+    opened = [part for part in tops if part.is_opened]
+    chosen = {part.uid for part in winners(opened)[0]} if opened else set[str]()
     known = list(entries)
     lines = [f"{when(run.start_ns, zone)}  started {_what(run)}"]
-    lines += _operation_lines(operations, zone)
-    lines += _entry_lines(known, zone)
-    lines += [
-        f"errors: {line}" for line in error_lines(e for e in known if e.run != run.uid or e.top in chosen)
-    ]
+    lines += _story_lines(operations, known, zone)
+    counted = [entry for entry in known if entry.run != run.uid or entry.top in chosen]
+    lines += [f"errors: {line}" for line in error_lines(counted)]
     lines += _client_lines(run)
     if run.attempts > 1:
-        lines.append(f"{run.attempts} attempts; results are the best one's, spend is of all")
+        lines.append(f"{run.attempts} attempts: results are of the best one, tokens and costs of all")
+        lines += _lost_attempt_lines([part for part in opened if part.uid not in chosen], zone)
     lines += _spend_lines(run)
-    lines += _late_lines(tops)
-    lines += _ending_lines(run, zone)
-    lines += extra
-    room = NOTES_LIMIT - (len(mark) + 1 if mark else 0)
-    text = clip("\n".join(lines), room)
-    return f"{text}\n{mark}" if mark else text
+    lines += _late_lines(opened)
+    told = clip("\n".join(extra), _EXTRA_LIMIT)
+    tail = "\n".join(line for line in [told, *_ending_lines(run, zone), mark] if line)
+    body = clip("\n".join(lines), NOTES_LIMIT - len(tail) - 1)
+    return f"{body}\n{tail}" if tail else body
 
 
 def _what(run: Run) -> str:
-    return f"job {run.label}" if run.uid == run.job else f"client run {run.label}"
+    return f"job {_short(run.label)}" if run.uid == run.job else f"client run {_short(run.label)}"
 
 
-def _operation_lines(operations: Sequence[Part], zone: tzinfo) -> list[str]:
-    ordered = sorted(operations, key=lambda part: (part.start_ns or 0, part.uid))
-    if len(ordered) <= _LISTED:
-        return [_operation_line(part, zone) for part in ordered]
-    return _operation_summaries(ordered)
+def _short(text: str) -> str:
+    """Return a stranger's text on one line of bounded length, without anything that looks like our ticks."""
+    return clip(one_line(text.translate(_NO_TICKS)), _LINE_LIMIT)
+
+
+def _story_lines(operations: Sequence[Part], entries: Sequence[Entry], zone: tzinfo) -> list[str]:
+    """Return operations, notes and skips in the order they happened."""
+    told = [entry for entry in entries if entry.kind in ("note", "skip")]
+    story = [(entry.stamp, _entry_line(entry, zone)) for entry in told]
+    summaries: list[str] = []
+    if len(operations) <= _LISTED:
+        story += [((part.start_ns or 0, part.uid, 0), _operation_line(part, zone)) for part in operations]
+    else:
+        summaries = _operation_summaries(sorted(operations, key=lambda part: (part.start_ns or 0, part.uid)))
+    return [*summaries, *(line for _, line in sorted(story))]
 
 
 def _operation_line(part: Part, zone: tzinfo) -> str:
     status, end = part.status, part.end
     numbers = numbers_text(part.counters.values(), part.spend)
-    text = f"{_TICK.get(status, '✗')} {part.label}: "
-    text += "still running" if status is Status.RUNNING else status.value
-    if end is not None:
-        text += f" in {duration(part.start_ns, end.at_ns)}"
-        if end.how not in (Left.OK, Left.WITH_ERRORS) and (end.type or end.message):
-            text += f" — {failure_text(end.type, end.message, end.at_ns, zone)}"
-    return f"{text} ({numbers})" if numbers else text
+    text = f"{when(part.start_ns, zone)}  {_TICK.get(status, '✗')} {_short(part.label)}: "
+    if end is None:
+        text += "still running"
+    else:
+        text += f"{status.value} in {duration(part.start_ns, end.at_ns)}"
+    text += f" ({numbers})" if numbers else ""
+    if end is not None and status is not Status.COMPLETED and (end.type or end.message):
+        text += f" — {_short(failure_text(end.type, end.message, end.at_ns, zone))}"
+    return text
 
 
 def _operation_summaries(operations: Sequence[Part]) -> list[str]:
@@ -144,24 +159,31 @@ def _operation_summaries(operations: Sequence[Part]) -> list[str]:
         statuses = Counter(part.status for part in parts)
         tick = "✓" if set(statuses) == {Status.COMPLETED} else "!"
         counts: Sums = {}
+        spend: Sums = {}
         for part in parts:
-            for counter, value in part.counters.values().items():
-                counts[counter] = counts.get(counter, 0) + value
-        tally = ", ".join(f"{n} {status.value}" for status, n in sorted(statuses.items()))
-        numbers = numbers_text(counts)
-        lines.append(f"{tick} {name} × {len(parts)}: {tally}" + (f" ({numbers})" if numbers else ""))
+            add_sums(counts, part.counters.values())
+            add_sums(spend, part.spend)
+        tally = ", ".join(f"{statuses[status]} {status.value}" for status in Status if statuses[status])
+        numbers = numbers_text(counts, spend)
+        took = _time_taken(parts)
+        lines.append(
+            f"{tick} {_short(name)} × {len(parts):,}: {tally}{took}" + (f" ({numbers})" if numbers else "")
+        )
     if len(groups) > _LISTED:
-        lines.append(f"and {len(groups) - _LISTED} more kinds of operation")
+        lines.append(f"and {amount(len(groups) - _LISTED, 'more kind', 'more kinds')} of operation")
     return lines
 
 
-def _entry_lines(entries: Sequence[Entry], zone: tzinfo) -> list[str]:
-    ordered = sorted((e for e in entries if e.kind in ("note", "skip")), key=lambda entry: entry.stamp)
-    lines: list[str] = []
-    for entry in ordered:
-        label = "skipped: " if entry.kind == "skip" else ""
-        lines.append(f"{when(entry.stamp[0], zone)}  {label}{entry.data['text']}")
-    return lines
+def _time_taken(parts: Sequence[Part]) -> str:
+    spans = [max(0, part.end.at_ns - (part.start_ns or 0)) for part in parts if part.end is not None]
+    return f"; on average {duration(0, sum(spans) // len(spans))}" if spans else ""
+
+
+def _entry_line(entry: Entry, zone: tzinfo) -> str:
+    label = "skipped: " if entry.kind == "skip" else ""
+    # Further lines are set in, so that no note can pass for a line of ours.
+    text = multi_line(entry.data["text"]).replace("\n", "\n    ")
+    return f"{when(entry.stamp[0], zone)}  {label}{text}"
 
 
 def error_lines(entries: Iterable[Entry]) -> list[str]:
@@ -173,54 +195,90 @@ def error_lines(entries: Iterable[Entry]) -> list[str]:
     lines: list[str] = []
     for (kind, message), found in ordered[:_LISTED]:
         item = next((entry.data["item"] for entry in found if entry.data["item"]), "")
-        first = f" — first {item}" if item else ""
-        lines.append(f"{len(found)} × {kind}: {clip(message, 300)}{first}")
+        named = f" — {'first ' if len(found) > 1 else ''}{_short(item)}" if item else ""
+        lines.append(f"{len(found):,} × {error_text(kind, _short(message))}{named}")
     if len(ordered) > _LISTED:
-        lines.append(f"and {len(ordered) - _LISTED} more kinds of error")
+        lines.append(f"and {amount(len(ordered) - _LISTED, 'more kind', 'more kinds')} of error")
+    return lines
+
+
+def error_text(kind: str, message: str) -> str:
+    """Return ``Type: message``; never empty."""
+    return ": ".join(text for text in (kind, message) if text) or "unknown error"
+
+
+def _lost_attempt_lines(lost: Sequence[Part], zone: tzinfo) -> list[str]:
+    lines: list[str] = []
+    for part in sorted(lost, key=lambda part: (part.start_ns or 0, part.uid))[:_LISTED]:
+        end = part.end
+        text = f"{when(part.start_ns, zone)}  attempt {part.attempt}: "
+        text += (
+            "still running"
+            if end is None
+            else f"{part.status.value} after {duration(part.start_ns, end.at_ns)}"
+        )
+        if end is not None and (end.type or end.message):
+            text += f" — {_short(failure_text(end.type, end.message, end.at_ns, zone))}"
+        lines.append(text)
     return lines
 
 
 def _client_lines(run: Run) -> list[str]:
     if run.uid != run.job or not any(run.clients.values()):
         return []
-    tally = [f"{run.clients[status]} {status.value}" for status in Status if run.clients.get(status)]
+    tally = [f"{run.clients[status]:,} {status.value}" for status in Status if run.clients.get(status)]
     if run.clients.get("skipped"):
-        tally.append(f"{run.clients['skipped']} skipped")
+        tally.append(f"{run.clients['skipped']:,} skipped")
     return [f"client runs: {', '.join(tally)}"]
 
 
 def _spend_lines(run: Run) -> list[str]:
     spend = run.spend
-    if not spend:
-        return []
     lines: list[str] = []
-    if spend.get("calls"):
-        text = f"{spend['calls']:,} LLM calls: {spend.get('prompt', 0):,} in"
+    if spend.get("calls") or spend.get("prompt") or spend.get("completion"):
+        lines.append(_usage_line(spend))
+    if spend.get("unmetered") and ("prompt" in spend or "completion" in spend):
+        lines.append(f"{amount(spend['unmetered'], 'call', 'calls')} reported no usage")
+    for name, micro in sorted(spend.items()):
+        if name.startswith("cost:"):
+            source = _short(name.removeprefix("cost:")) or "other"
+            lines.append(f"{source} costs: ${money_text(micro)}")
+    return lines
+
+
+def _usage_line(spend: Sums) -> str:
+    calls = amount(spend.get("calls", 0), "LLM call", "LLM calls")
+    if "prompt" not in spend and "completion" not in spend:
+        text = f"{calls}, no usage reported"
+    else:
+        text = f"{calls}: {spend.get('prompt', 0):,} tokens in"
         if spend.get("cached"):
             text += f" ({spend['cached']:,} cached)"
         text += f" + {spend.get('completion', 0):,} out"
         if spend.get("reasoning"):
             text += f" ({spend['reasoning']:,} reasoning)"
-        if "llm_cost" in spend:
-            text += f"; {'≥ ' if spend.get('unpriced') else ''}${dollars(spend['llm_cost'])}"
-        lines.append(text)
-    if spend.get("unmetered"):
-        lines.append(f"{spend['unmetered']:,} calls reported no usage")
-    for name, micro in sorted(spend.items()):
-        if name.startswith("cost:"):
-            lines.append(f"{name.removeprefix('cost:')} costs: ${dollars(micro)}")
-    return lines
+    if "llm_cost" in spend:
+        least = "at least " if spend.get("unpriced") else ""
+        text += f"; {least}${money_text(spend['llm_cost'])}"
+    return text
 
 
 def _late_lines(tops: Sequence[Part]) -> list[str]:
-    late = sum(1 for part in tops if part.end is not None and part.last_ns > part.end.at_ns)
+    late = any(part.end is not None and part.last_ns > part.end.at_ns for part in tops)
     return ["numbers or notes arrived after the end and were kept"] if late else []
 
 
 def _ending_lines(run: Run, zone: tzinfo) -> list[str]:
     if run.status is Status.RUNNING or run.end_ns is None:
         return []
-    text = f"{when(run.end_ns, zone)}  {run.status.value} after {duration(run.start_ns, run.end_ns)}"
-    if run.failure_type or run.failure:
-        text += f" — {failure_text(run.failure_type, run.failure, run.end_ns, zone)}"
-    return [text]
+    text = f"{when(run.end_ns, zone)}  {run.status.value}"
+    text += ", skipped," if run.skipped else ""
+    took = duration(run.start_ns, run.end_ns)
+    text += f" after {took}" if took else ""
+    failed = run.status not in (Status.COMPLETED, Status.COMPLETED_WITH_ERRORS)
+    if failed and (run.failure_type or run.failure):
+        text += f" — {failure_text(run.failure_type, multi_line(run.failure), run.failure_ns, zone)}"
+    return [text.replace("\n", "\n    ")]
+
+
+__all__ = ["ERROR_LIMIT", "NOTES_LIMIT", "error_lines", "error_text", "failure_text", "render_notes"]

@@ -7,11 +7,18 @@ of the call as epoch. So a `set` takes away what was added before it, wherever i
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any
 
 _KEPT_EPOCHS = 256
-"""How many epochs a counter keeps apart before the oldest are merged; bounds a record's size."""
+"""How many epochs without a `set` between them a counter keeps apart before the two oldest are merged.
+
+It bounds a record's size. The price: a `set` that is folded after 256 later epochs of additions may keep
+an addition made before it. Deltas of one journal are folded in order, so that takes two processes, one
+of them set, the other adding from outside, the former's journal folded that much later."""
+
+_ENDLESS = 2**64
 
 Stamp = tuple[int, str, int]
 """The order of two writes to one field: (instant, writer id, sequence number)."""
@@ -30,6 +37,9 @@ class Counters:
         if not epoch:
             self.base[name] = self.base.get(name, 0) + delta
             return
+        held = self.settings.get(name)
+        if held is not None and epoch < held[0]:
+            return  # taken away by a later `set`, now and for ever
         epochs = self.later.setdefault(name, {})
         epochs[epoch] = epochs.get(epoch, 0) + delta
         if len(epochs) > _KEPT_EPOCHS:
@@ -41,6 +51,9 @@ class Counters:
         held = self.settings.get(name)
         if held is None or (held[0], held[1]) < (epoch, stamp):
             self.settings[name] = (epoch, stamp, value)
+            epochs = self.later.get(name, {})
+            for earlier in [other for other in epochs if other < epoch]:
+                del epochs[earlier]
 
     def values(self) -> dict[str, int]:
         """Return the current value of every counter ever touched."""
@@ -55,7 +68,8 @@ class Counters:
         held = self.settings.get(name)
         if held is None:
             return self.base.get(name, 0) + sum(epochs.values())
-        return held[2] + sum(delta for epoch, delta in epochs.items() if epoch >= held[0])
+        same = self.base.get(name, 0) if held[0] == 0 else 0
+        return held[2] + same + sum(delta for epoch, delta in epochs.items() if epoch >= held[0])
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads back."""
@@ -85,30 +99,44 @@ def add_sums(target: Sums, delta: Sums, sign: int = 1) -> None:
 
 @dataclass(slots=True)
 class Seen:
-    """Which sequence numbers of a writer were applied: all below `mark`, and the few in `beyond`."""
+    """Which sequence numbers of a writer were applied: all below `mark`, and the spans in `beyond`.
+
+    Spans are half open, sorted, apart from each other: an event that was lost costs one of them.
+    """
 
     mark: int = 0
-    beyond: set[int] = field(default_factory=set[int])
+    beyond: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
 
     def take(self, seq: int) -> bool:
         """Note a sequence number; False if it was applied before."""
         if seq == self.mark and not self.beyond:  # the ordinary case: in order
             self.mark = seq + 1
             return True
-        if seq < self.mark or seq in self.beyond:
+        if seq < self.mark:
             return False
-        self.beyond.add(seq)
-        while self.mark in self.beyond:
-            self.beyond.remove(self.mark)
-            self.mark += 1
+        spans = self.beyond
+        place = bisect_right(spans, (seq, _ENDLESS))
+        if place and seq < spans[place - 1][1]:
+            return False
+        joins_left = place > 0 and spans[place - 1][1] == seq
+        joins_right = place < len(spans) and spans[place][0] == seq + 1
+        start = spans[place - 1][0] if joins_left else seq
+        end = spans[place][1] if joins_right else seq + 1
+        spans[place - joins_left : place + joins_right] = [(start, end)]
+        if spans[0][0] == self.mark:
+            self.mark = spans.pop(0)[1]
         return True
 
     def to_text(self) -> str:
         """Return a short text `from_text` reads back."""
-        return " ".join(map(str, [self.mark, *sorted(self.beyond)]))
+        return " ".join([str(self.mark), *(f"{start}-{end}" for start, end in self.beyond)])
 
     @classmethod
     def from_text(cls, text: str) -> Seen:
         """Return what `to_text` wrote."""
-        mark, *beyond = map(int, text.split())
-        return cls(mark, set(beyond))
+        mark, *spans = text.split()
+        beyond: list[tuple[int, int]] = []
+        for span in spans:
+            start, _, end = span.partition("-")
+            beyond.append((int(start), int(end)))
+        return cls(int(mark), beyond)

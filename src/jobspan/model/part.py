@@ -7,10 +7,9 @@ winner gives the results, all of them give the spend. An operation is a part bel
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from jobspan.model.event import Event
 from jobspan.model.numbers import Counters, Seen, Stamp, Sums
 from jobspan.model.status import Left, Status, combine, success_rank
 
@@ -18,6 +17,8 @@ Kind = Literal["j", "c", "o"]
 JOB: Kind = "j"
 CLIENT_RUN: Kind = "c"
 OPERATION: Kind = "o"
+
+NEVER: Stamp = (0, "", 0)
 
 
 @dataclass(slots=True)
@@ -28,7 +29,7 @@ class Ending:
     at_ns: int
     type: str = ""
     message: str = ""
-    stamp: Stamp = (0, "", 0)
+    stamp: Stamp = NEVER
     lane: int = 0
 
 
@@ -57,15 +58,22 @@ class Part:
     errors: int = 0
     spend: Sums = field(default_factory=dict[str, int])
     fields: dict[str, tuple[int, Stamp, Any]] = field(default_factory=dict[str, tuple[int, Stamp, Any]])
+    opened: Stamp = NEVER
+    """Of the earliest open event."""
+    to: tuple[str, ...] = ()
     ending: Ending | None = None
     inferred: Ending | None = None
+    is_overdue: bool = False
+    """It was found open past its deadline."""
     skipped: str | None = None
     items: bool = False
     last_ns: int = 0
     seen: Seen = field(default_factory=Seen)
-    stash: list[Event] = field(default_factory=list[Event])
+    stashed: bool = False
+    """Events that came before its open event are kept in the store."""
     below: Sums = field(default_factory=dict[str, int])
     below_errors: int = 0
+    """Of its operations, like `below` and `operations`; `given…` is what it gave the part above itself."""
     operations: Sums = field(default_factory=dict[str, int])
     given: Sums = field(default_factory=dict[str, int])
     given_errors: int = 0
@@ -73,7 +81,7 @@ class Part:
 
     @property
     def is_opened(self) -> bool:
-        """Whether its open event was seen; until then its other events wait in `stash`."""
+        """Whether its open event was seen; until then its other events wait in the store."""
         return self.run is not None
 
     @property
@@ -84,11 +92,15 @@ class Part:
     @property
     def end(self) -> Ending | None:
         """How it ended: as it said itself (in time, if it had a deadline), else as inferred, else not yet."""
-        ending = self.ending
-        deadline_ns = self.deadline_ns if self.free else None
-        if ending is not None and deadline_ns is not None and ending.at_ns > deadline_ns:
-            return overdue(deadline_ns)
-        return ending or self.inferred
+        ending, deadline_ns = self.ending, self.deadline_ns
+        if self.free and deadline_ns is not None:
+            late = self.is_overdue if ending is None else ending.at_ns > deadline_ns
+            found = overdue(deadline_ns) if late else ending
+        else:
+            found = ending or self.inferred
+        if found is not None and self.start_ns is not None and found.at_ns < self.start_ns:
+            return replace(found, at_ns=self.start_ns)
+        return found
 
     @property
     def is_vanished(self) -> bool:
@@ -107,13 +119,19 @@ class Part:
         if end is None or self.operations.get(Status.RUNNING):
             return Status.RUNNING
         unwell = any(n for status, n in self.operations.items() if status != Status.COMPLETED)
-        return combine(end.how, (), errors=unwell or self.total_errors > 0)
+        return combine(end.how, (), errors=unwell or self.has_errors)
 
     @property
     def total_errors(self) -> int:
-        """Its errors and those of its operations, or what they were set to."""
-        held = self.counters.settings.get("errors")
-        return (self.errors if held is None else held[2]) + self.below_errors
+        """Its errors, recorded, added or set, and those of its operations."""
+        counters = self.counters
+        recorded = 0 if "errors" in counters.settings else self.errors
+        return recorded + counters.values().get("errors", 0) + self.below_errors
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether any error was recorded or counted; setting the number to 0 takes none of them back."""
+        return self.errors > 0 or self.total_errors > 0
 
     def results(self) -> Sums:
         """Return its counts and those of its operations."""
@@ -143,8 +161,8 @@ def winners(parts: list[Part]) -> tuple[list[Part], int]:
     """
     if len(parts) == 1:
         return parts, 1
-    groups: dict[str, list[Part]] = {}
+    groups: dict[tuple[str, str], list[Part]] = {}
     for part in parts:
-        groups.setdefault(part.name or part.uid, []).append(part)
+        groups.setdefault((part.name, "" if part.name else part.uid), []).append(part)
     chosen = [max(group, key=Part.winning_order) for group in groups.values()]
     return chosen, max(len(group) for group in groups.values())

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from jobspan.model.counters import money_text
 from jobspan.model.status import Status
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,8 +33,7 @@ def dollars(micro_usd: int | None) -> Decimal | None:
     """Return micro-USD as dollars, without needless zeros."""
     if micro_usd is None:
         return None
-    text = f"{Decimal(micro_usd).scaleb(-6):f}"
-    return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)
+    return Decimal(money_text(micro_usd))
 
 
 def _plain(value: Any) -> Any:
@@ -43,6 +43,8 @@ def _plain(value: Any) -> Any:
         return f"{value:f}"
     if isinstance(value, Status):
         return value.value
+    if isinstance(value, dict):
+        return dict(value)  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
     if isinstance(value, tuple):
         return [_plain(one) for one in value]  # pyright: ignore[reportUnknownVariableType]
     return value.to_dict() if isinstance(value, _Record) else value

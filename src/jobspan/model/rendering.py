@@ -9,12 +9,13 @@ from typing import Any
 
 from jobspan.model.columns import COUNTERS, SPECIAL_COUNTERS
 from jobspan.model.entry import Entry
-from jobspan.model.notes import ERROR_LIMIT, clip, failure_text, render_notes
+from jobspan.model.notes import ERROR_LIMIT, error_text, failure_text, render_notes
 from jobspan.model.numbers import Sums
 from jobspan.model.part import Part
 from jobspan.model.record import ClientRunRecord, JobRecord, OperationRecord, dollars, instant
 from jobspan.model.run import Run
 from jobspan.model.status import Status
+from jobspan.model.text import clip
 
 
 def operation_record(part: Part) -> OperationRecord:
@@ -118,7 +119,7 @@ def _sum(*values: int | None) -> int | None:
 
 
 def _shown_counts(counts: Sums) -> Sums:
-    return {name: value for name, value in counts.items() if name not in SPECIAL_COUNTERS}
+    return {name: value for name, value in sorted(counts.items()) if name not in SPECIAL_COUNTERS}
 
 
 def _instant_field(run: Run, name: str, derived_ns: int | None) -> datetime | None:
@@ -131,9 +132,9 @@ def _instant_field(run: Run, name: str, derived_ns: int | None) -> datetime | No
 def _parse_instant(value: Any) -> datetime | None:
     try:
         moment = datetime.fromisoformat(str(value))
-    except ValueError:
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _error_text(job: Run, entries: Sequence[Entry], zone: tzinfo) -> str | None:
@@ -144,8 +145,8 @@ def _error_text(job: Run, entries: Sequence[Entry], zone: tzinfo) -> str | None:
     if job.status is Status.RUNNING:
         return None
     if job.failure_type or job.failure:
-        return failure_text(job.failure_type, job.failure, job.end_ns, zone)
-    texts = Counter(f"{e.data['type']}: {e.data['message']}" for e in entries if e.kind == "error")
+        return failure_text(job.failure_type, job.failure, job.failure_ns, zone)
+    texts = Counter(error_text(e.data["type"], e.data["message"]) for e in entries if e.kind == "error")
     if not texts:
         return None
     text, count = min(texts.items(), key=lambda pair: (-pair[1], pair[0]))

@@ -42,12 +42,21 @@ class Run:
     fields: Fields = field(default_factory=dict[str, tuple[int, Stamp, Any]])
     failure_type: str = ""
     failure: str = ""
+    failure_ns: int | None = None
+    """When the part ended whose failure it tells."""
+    repeated: Sums = field(default_factory=dict[str, int])
+    """Counts of items that several winning parts booked; taken away from `counts`."""
+    item_parts: list[str] = field(default_factory=list[str])
+    """The winning parts with items that `repeated` is about."""
 
     clients: Sums = field(default_factory=dict[str, int])
     """Of a job: how many client runs have which status; ``skipped`` counts apart."""
     client_counts: Sums = field(default_factory=dict[str, int])
+    client_names: Sums = field(default_factory=dict[str, int])
+    """How many client runs have a counter at all: None is not 0."""
     client_errors: int = 0
-    client_end_ns: int = 0
+    client_end_ns: int | None = 0
+    """The latest end of a client run; None: to be looked up, for the one that ended last ended earlier."""
     shared: bool = False
     """Of a client run: whether its job has its share."""
 
@@ -77,16 +86,23 @@ class Run:
 
     def _take_results(self, chosen: list[Part], repeated: Sums | None) -> None:
         counts = dict(self.client_counts) if self.kind == JOB else {}
-        for part in sorted(chosen, key=lambda part: part.free):
+        held: dict[str, tuple[tuple[int, Stamp], int]] = {}
+        for part in chosen:
             for name, value in part.results().items():
-                outside = part.free and name in part.counters.settings  # set from outside: that is the value
-                counts[name] = value if outside else counts.get(name, 0) + value
+                setting = part.counters.settings.get(name) if part.free else None
+                if setting is None:
+                    counts[name] = counts.get(name, 0) + value
+                elif name not in held or held[name][0] < setting[:2]:
+                    held[name] = (setting[:2], value)
         for name, value in (repeated or {}).items():
-            counts[name] -= value
+            counts[name] = max(0, counts.get(name, 0) - value)
+        counts.update({name: value for name, (_, value) in held.items()})  # set from outside: that is it
         self.counts = counts
         self.errors = self.client_errors + sum(part.total_errors for part in chosen)
         last = self._unwell_end(chosen)
-        self.failure_type, self.failure = (last.type, last.message) if last else ("", "")
+        self.failure_type, self.failure, self.failure_ns = "", "", None
+        if last is not None:
+            self.failure_type, self.failure, self.failure_ns = last.type, last.message, last.at_ns
 
     def _left(self, chosen: list[Part]) -> Left:
         last = self._unwell_end(chosen)
@@ -96,13 +112,13 @@ class Run:
     def _unwell_end(chosen: list[Part]) -> Ending | None:
         """Return the last ending of a winning part that was not a normal one."""
         ends = [part.end for part in chosen if part.end and part.end.how not in (Left.OK, Left.WITH_ERRORS)]
-        return max(ends, key=lambda end: (end.at_ns, end.stamp), default=None)
+        return max(ends, key=lambda end: (end.at_ns, end.stamp, end.how, end.type, end.message), default=None)
 
     def _take_fields(self, opened: list[Part]) -> None:
         fields: Fields = {}
         for part in opened:
             for name, value in part.fields.items():
-                if name not in fields or fields[name][:2] < value[:2]:
+                if name not in fields or fields[name][1] < value[1]:  # epochs compare in one part only
                     fields[name] = value
         self.fields = fields
 
@@ -110,14 +126,17 @@ class Run:
         told = [part for part in chosen if part.counts_for_status]
         self.skipped = bool(told) and all(part.is_skipped for part in told)
         living = [part for part in opened if part.counts_for_status]
-        if not living or any(part.status is Status.RUNNING for part in living):
+        if not opened or any(part.status is Status.RUNNING for part in living):
             self.status, self.end_ns = Status.RUNNING, None
             return
         below = [part.status for part in chosen if part.counts_for_status and not part.is_skipped]
-        self.status = combine(None, below, errors=any(part.total_errors for part in chosen))
-        self.end_ns = max(part.end.at_ns for part in living if part.end)
+        self.status = combine(None, below, errors=any(part.has_errors for part in chosen))
+        ends = [part.end.at_ns for part in living if part.end]
+        # Only passive parts (the block's own event was lost): they keep nothing open.
+        self.end_ns = max(ends or [max(part.last_ns, part.start_ns or 0) for part in opened])
 
     def _derive_job(self, opened: list[Part], chosen: list[Part]) -> None:
+        self._take_names(opened)
         living = [part for part in opened if part.counts_for_status]
         open_below = self.clients.get(Status.RUNNING) or any(p.status is Status.RUNNING for p in living)
         if not living or open_below:
@@ -126,21 +145,39 @@ class Run:
         below = [status for status in Status if self.clients.get(status)]
         unwell = any(part.status is not Status.COMPLETED for part in chosen if part.counts_for_status)
         self.status = combine(self._left(chosen), below, errors=unwell)
-        self.end_ns = max([self.client_end_ns, *(part.end.at_ns for part in living if part.end)])
+        self.end_ns = max([self.client_end_ns or 0, *(part.end.at_ns for part in living if part.end)])
 
     def share(self) -> Share:
-        """Return what a client run gives its job."""
-        return (self.counts, self.errors, "skipped" if self.skipped else self.status, self.end_ns or 0)
+        """Return what a client run gives its job; a skipped one, whose numbers are blank, no numbers."""
+        if self.skipped:
+            return ({}, 0, "skipped" if self.status.is_terminal else self.status, self.end_ns or 0)
+        return (self.counts, self.errors, self.status, self.end_ns or 0)
+
+    def _take_names(self, opened: list[Part]) -> None:
+        """Take job type and destinations from the earliest open event that tells them."""
+        named = sorted((part for part in opened if part.label), key=lambda part: part.opened)
+        if named:
+            self.label = named[0].label
+            self.destinations = next((part.to for part in named if part.to), self.destinations)
 
     def take_share(self, old: Share | None, new: Share) -> None:
         """Replace what one client run gave before by what it gives now."""
         if old is not None:
             for name, value in old[0].items():
-                self.client_counts[name] = self.client_counts.get(name, 0) - value
+                self.client_counts[name] -= value
+                self.client_names[name] -= 1
             self.client_errors -= old[1]
             self.clients[old[2]] = self.clients.get(old[2], 0) - 1
         for name, value in new[0].items():
             self.client_counts[name] = self.client_counts.get(name, 0) + value
+            self.client_names[name] = self.client_names.get(name, 0) + 1
+        for name in [name for name, runs in self.client_names.items() if not runs]:
+            del self.client_counts[name], self.client_names[name]
         self.client_errors += new[1]
         self.clients[new[2]] = self.clients.get(new[2], 0) + 1
-        self.client_end_ns = max(self.client_end_ns, new[3])
+        if self.client_end_ns is None or (
+            old is not None and old[3] == self.client_end_ns and new[3] < old[3]
+        ):
+            self.client_end_ns = None
+        else:
+            self.client_end_ns = max(self.client_end_ns, new[3])

@@ -7,7 +7,7 @@ them, then client runs, then jobs.
 from __future__ import annotations
 
 from jobspan.model.booking import repeated_items
-from jobspan.model.part import JOB, OPERATION, Ending, Part
+from jobspan.model.part import JOB, OPERATION, Ending, Part, overdue
 from jobspan.model.run import Run
 from jobspan.model.status import Left
 from jobspan.model.workspace import Process, Workspace
@@ -33,12 +33,14 @@ def settle(space: Workspace) -> None:
     space.load_tops(jobs)
     for uid in jobs:
         job = space.job(uid)
-        job.derive(space.tops(uid), repeated_items(space, uid))
+        if job.client_end_ns is None:
+            job.client_end_ns = space.latest_end(uid)
+        job.derive(space.tops(uid), repeated_items(space, job))
         space.runs[uid] = job
 
 
 def _derive_client_run(space: Workspace, run: Run) -> None:
-    run.derive(space.tops(run.uid), repeated_items(space, run.uid))
+    run.derive(space.tops(run.uid), repeated_items(space, run))
     share = run.share()
     space.job(run.job).take_share(space.shares.get(run.uid), share)
     space.shares[run.uid] = share
@@ -48,9 +50,9 @@ def _derive_client_run(space: Workspace, run: Run) -> None:
 
 def _give_to_top(space: Workspace, operation: Part) -> None:
     """Pass on to the part above what an operation has and had not passed on yet."""
-    top = space.known(operation.top)
-    if top is None:
+    if operation.top is None:
         return
+    top = space.part(operation.top)  # made where its own open event is yet to come
     values = operation.counters.values()
     for name, value in values.items():
         top.below[name] = top.below.get(name, 0) + value - operation.given.get(name, 0)
@@ -88,9 +90,9 @@ def _infer(space: Workspace, part: Part) -> bool:
 
 
 def _inferred_ending(space: Workspace, part: Part) -> Ending | None:
-    overdue = part.inferred if part.inferred and part.inferred.how is Left.TIMED_OUT else None
+    late = overdue(part.deadline_ns) if part.is_overdue and part.deadline_ns is not None else None
     if part.process is None:
-        return overdue
+        return late
     parent = space.known(part.parent)
     end = parent.end if parent is not None and parent.process == part.process else None
     if end is not None and end.how is not Left.VANISHED:
@@ -98,18 +100,20 @@ def _inferred_ending(space: Workspace, part: Part) -> Ending | None:
     process = space.process(part.process)
     if process.is_gone:
         return Ending(Left.VANISHED, max(process.gone_ns or 0, part.start_ns or 0), "", _epitaph(process))
-    return overdue
+    return late
 
 
 def _inherited(part: Part, end: Ending) -> Ending:
     """Return how a child still open ends when the part around it ends in the same process."""
     at_ns = max(end.at_ns, part.start_ns or 0)
     if end.how not in (Left.OK, Left.WITH_ERRORS):
-        return Ending(end.how, at_ns, end.type, end.message or "ended with the run around it")
+        why = end.message or "ended with the run around it"
+        return Ending(end.how, at_ns, end.type, why, lane=end.lane)
     if part.lane == end.lane:
-        return Ending(Left.OK, at_ns, "", "left open; ended with the run around it")
+        return Ending(Left.OK, at_ns, "", "left open; ended with the run around it", lane=end.lane)
     # Another thread or task may still be at work: that is no success, until its own close says so.
-    return Ending(Left.FAILED, at_ns, "", "still open in another thread or task when the run around it ended")
+    why = "still open in another thread or task when the run around it ended"
+    return Ending(Left.FAILED, at_ns, "", why, lane=end.lane)
 
 
 def _epitaph(process: Process) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from jobspan.model.entry import Entry
+from jobspan.model.event import Event
 from jobspan.model.numbers import Seen
 from jobspan.model.part import JOB, Kind, Part
 from jobspan.model.run import Run, Share
@@ -39,6 +40,10 @@ class Store(Protocol):
     def load_writer(self, writer: str) -> Seen | None: ...
     def load_keyed(self, job: str, kind: str, source: str, key: str) -> Iterable[Entry]: ...
     def load_items(self, run: str) -> Iterable[Entry]: ...
+    def load_stash(self, part: str) -> Iterable[Event]: ...
+    def load_ends(self, job: str) -> Iterable[tuple[str, int]]:
+        """Return the client runs of a job that have ended, with their ends, the latest first."""
+        ...
 
 
 class Workspace:
@@ -51,7 +56,19 @@ class Workspace:
         self.runs: dict[str, Run] = {}
         """Changed runs."""
         self.entries: list[Entry] = []
-        """New entries."""
+        """New entries without a key."""
+        self.keyed: dict[tuple[str, ...], Entry] = {}
+        """New entries with a key; each takes the place of the one with the same `Entry.place`."""
+        self.stashed: dict[str, list[Event]] = {}
+        """Events that wait for the open event of their part, to be added to those that wait already."""
+        self.unstashed: set[str] = set()
+        """Parts whose waiting events were applied, to be forgotten."""
+        self.first_items: set[str] = set()
+        """Parts that had no item before this pass."""
+        self.items: dict[str, dict[tuple[str, ...], Entry]] = {}
+        """Of each run, the items among `keyed`."""
+        self.items_before: dict[str, dict[tuple[str, str], list[Entry]]] = {}
+        """Of each run, for each item key booked in this pass: who had booked it before."""
         self.processes: dict[str, Process] = {}
         self.writers: dict[str, Seen] = {}
         self.ended: dict[str, Part] = {}
@@ -62,7 +79,8 @@ class Workspace:
         self._runs: dict[str, Run] = {}
         self._tops: dict[str, dict[str, Part]] = {}
         self._whole: set[str] = set()
-        self._keyed: dict[tuple[str, str, str, str], list[Entry]] = {}
+        self._children: dict[str, list[Part]] | None = None
+        self._keyed: dict[tuple[str, str, str, str], dict[str, Entry]] = {}
 
     # --- parts
 
@@ -95,8 +113,12 @@ class Workspace:
     def open_children(self, parents: list[str]) -> list[Part]:
         """Return the parts below `parents` that have no close of their own."""
         found = self.adopt(self.store.load_open_children(parents)) if parents else []
-        wanted = set(parents)
-        made = [part for part in self.parts.values() if part.parent in wanted]
+        if self._children is None:
+            self._children = {}
+            for part in self.parts.values():
+                if part.parent is not None:
+                    self._children.setdefault(part.parent, []).append(part)
+        made = [part for parent in parents for part in self._children.get(parent, ())]
         return [part for part in {p.uid: p for p in [*found, *made]}.values() if part.ending is None]
 
     # --- runs
@@ -143,21 +165,56 @@ class Workspace:
         """Return all parts of a run (without operations)."""
         return list(self._tops.get(run, {}).values())
 
-    # --- entries and processes
-
-    def add_entry(self, entry: Entry) -> None:
-        """Note a new entry."""
-        self.entries.append(entry)
-        if entry.key is not None:
-            place = (entry.job, entry.kind, entry.source, entry.key)
-            self._keyed.setdefault(place, []).append(entry)
+    # --- entries
 
     def twins(self, entry: Entry) -> list[Entry]:
-        """Return the other entries of the job with the same kind, source and key."""
+        """Return the entries of the job with the same kind, source and key: the greatest of each top."""
+        return [] if entry.key is None else list(self._held(entry).values())
+
+    def hold(self, entry: Entry) -> None:
+        """Note a new entry; of equal keys of one top only the greatest is kept."""
         if entry.key is None:
-            return []
-        place = (entry.job, entry.kind, entry.source, entry.key)
-        return [*self.store.load_keyed(*place), *self._keyed.get(place, ())]
+            self.entries.append(entry)
+            return
+        held = self._held(entry)
+        twin = held.get(entry.top)
+        if twin is None or twin.stamp < entry.stamp:
+            held[entry.top] = self.keyed[entry.place] = entry
+            if entry.kind == "item":
+                self.items.setdefault(entry.run, {})[entry.place] = entry
+
+    def _held(self, entry: Entry) -> dict[str, Entry]:
+        place = (entry.job, entry.kind, entry.source, entry.key or "")
+        held = self._keyed.get(place)
+        if held is None:
+            held = self._keyed[place] = {twin.top: twin for twin in self.store.load_keyed(*place)}
+        return held
+
+    def remember_items(self, entry: Entry, twins: list[Entry]) -> None:
+        """Keep who had booked an item of this run before this pass."""
+        before = self.items_before.setdefault(entry.run, {})
+        if (entry.source, entry.key or "") not in before:
+            before[entry.source, entry.key or ""] = [twin for twin in twins if twin.run == entry.run]
+
+    # --- events that came before their part
+
+    def stash(self, part: str, event: Event) -> None:
+        """Keep an event until its part is opened."""
+        self.stashed.setdefault(part, []).append(event)
+
+    def unstash(self, part: str) -> list[Event]:
+        """Return the events that waited for a part; they wait no longer."""
+        self.unstashed.add(part)
+        return [*self.store.load_stash(part), *self.stashed.pop(part, ())]
+
+    # --- ends and processes
+
+    def latest_end(self, job: str) -> int:
+        """Return the latest end of a client run of a job."""
+        mine = [run for run in self.runs.values() if run.job == job and run.uid != job]
+        latest = max((run.end_ns or 0 for run in mine), default=0)
+        known = {run.uid for run in mine}
+        return max(latest, next((end for uid, end in self.store.load_ends(job) if uid not in known), 0))
 
     def process(self, uid: str) -> Process:
         """Return what is known of a process."""

@@ -166,7 +166,8 @@ class RunHandle(ABC):
                 self._drop(name, reason)
             else:
                 clean[COUNTERS.get(name, name)] = number
-        self._emit({"e": "item", "key": one_line(clip(str(key), 500)), "c": clean})
+        epoch = {"x": self._epoch} if self._epoch else {}
+        self._emit({"e": "item", "key": one_line(clip(str(key), 500)), "c": clean, **epoch})
 
     @guarded("run.skip")
     def skip(self, reason: object = "skipped") -> None:

@@ -1,0 +1,148 @@
+"""Time per event does not grow with the number of events folded before."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from jobspan.model.fold import Fold
+from tests.model.stores import SqliteStore, sqlite_ledger
+
+Event = dict[str, Any]
+BATCH = 4_000
+
+
+def events_of(writer: str, bodies: Iterator[Event], first: int = 0) -> Iterator[Event]:
+    for seq, body in enumerate(bodies, first):
+        yield {"w": writer, "q": seq, "t": 1_000_000_000 + seq, **body}
+
+
+def job() -> Event:
+    return {
+        "e": "open",
+        "w": "J",
+        "q": 0,
+        "t": 1,
+        "kind": "j",
+        "job": "J",
+        "name": "nightly",
+        "id": "260101-000000",
+    }
+
+
+def client(uid: str = "C", name: str = "x", **more: Any) -> Event:
+    return {"e": "open", "kind": "c", "job": "J", "name": name, "client": name, "parent": "J", **more} | {
+        "w": uid,
+        "q": 0,
+        "t": 2,
+    }
+
+
+def many_clients(count: int) -> Iterator[Event]:
+    yield job()
+    for n in range(count * 3 // 10):
+        uid = f"C{n}"
+        yield client(uid, f"client {n}")
+        yield {"e": "add", "w": uid, "q": 1, "t": 3 + n, "c": {"leads": 1}}
+        yield {"e": "close", "w": uid, "q": 2, "t": 4 + n, "how": "ok"}
+
+
+def one_client(bodies: Callable[[int], Event]) -> Callable[[int], Iterator[Event]]:
+    def write(count: int) -> Iterator[Event]:
+        yield job()
+        yield client()
+        yield from events_of("C", (bodies(n) for n in range(count)), 1)
+
+    return write
+
+
+def many_operations(count: int) -> Iterator[Event]:
+    yield job()
+    yield client()
+    for n in range(count // 2):
+        where = {"kind": "o", "job": "J", "client": "x", "top": "C", "parent": "C", "name": "step"}
+        yield {"e": "open", "w": f"O{n}", "q": 0, "t": 3 + n, **where}
+        yield {"e": "close", "w": f"O{n}", "q": 1, "t": 4 + n, "how": "ok"}
+
+
+def items_of_two_parts(count: int) -> Iterator[Event]:
+    yield job()
+    for uid in ("A", "B"):
+        yield client(uid)
+    for n in range(count // 2):
+        for uid in ("A", "B"):
+            yield {"e": "item", "w": uid, "q": 1 + n, "t": 3 + n, "key": f"lead {n}", "c": {"leads": 1}}
+
+
+def lost_open(count: int) -> Iterator[Event]:
+    yield job()
+    yield from events_of("C", ({"e": "add", "c": {"leads": 1}} for _ in range(count)), 1)
+    yield client()
+
+
+def lost_event(count: int) -> Iterator[Event]:
+    yield job()
+    yield client()
+    yield from events_of("C", ({"e": "add", "c": {"leads": 1}} for _ in range(count)), 2)
+
+
+CASES: dict[str, Callable[[int], Iterator[Event]]] = {
+    "client runs": many_clients,
+    "operations": many_operations,
+    "items": one_client(lambda n: {"e": "item", "key": f"lead {n}", "c": {"leads": 1}}),
+    "one item again and again": one_client(lambda n: {"e": "item", "key": "lead", "c": {"leads": n % 9}}),
+    "items of two parts": items_of_two_parts,
+    "errors": one_client(lambda n: {"e": "error", "type": "ValueError", "message": "bad", "item": str(n)}),
+    "keyed usage": one_client(lambda n: {"e": "usage", "n": {"calls": 1, "prompt": 2}, "key": f"r{n}"}),
+    "one cost again and again": one_client(
+        lambda n: {"e": "cost", "source": "apify", "micro_usd": n, "key": "a"}
+    ),
+    "sets and adds": one_client(
+        lambda n: {"e": "add" if n % 2 else "set", "c": {"leads": 1}, "x": 1 + n // 2}
+    ),
+    "open at the very end": lost_open,
+    "a lost event": lost_event,
+}
+
+
+def nanoseconds_an_event(write: Callable[[int], Iterator[Event]], count: int) -> float:
+    """Fold `count` events in batches into SQLite in memory; return the best of two in ns per event."""
+    best = float("inf")
+    for _ in range(2):
+        connection = sqlite_ledger()
+        store = SqliteStore(connection)
+        events = list(write(count))
+        gc.collect()
+        start = time.process_time_ns()
+        for at in range(0, len(events), BATCH):
+            connection.execute("BEGIN")
+            fold = Fold(store)
+            fold.prepare(events[at : at + BATCH])
+            for event in events[at : at + BATCH]:
+                fold.apply(event, "p")
+            fold.settle()
+            store.write(fold.space)
+            connection.execute("COMMIT")
+        best = min(best, (time.process_time_ns() - start) / len(events))
+        connection.close()
+    return best
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_twice_the_events_take_about_twice_the_time(case: str) -> None:
+    # A short form with a wide bound: a quadratic fold would take 4 times as long per event.
+    few, many = (nanoseconds_an_event(CASES[case], count) for count in (6_000, 24_000))
+    assert many < 2.2 * few
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("case", CASES)
+def test_a_hundred_thousand_events_take_no_longer_each_than_25_thousand(case: str) -> None:
+    few, many = (nanoseconds_an_event(CASES[case], count) for count in (25_000, 100_000))
+    print(f"{case}: {few / 1000:.1f} us, {many / 1000:.1f} us an event")
+    assert many < 1.3 * few
