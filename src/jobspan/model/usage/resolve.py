@@ -1,0 +1,171 @@
+"""Resolve what many witnesses say into the calls that were made: each call counts exactly once.
+
+Most programs have several witnesses of every call (a provider SDK's own span, an instrumentation, an
+agent framework), and sums over several calls stand under the same names. In order: equal ids, nesting,
+cousins, aggregates, and what nobody metered. Parents minus children is never computed: pydantic-ai's
+inner agents report running totals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from jobspan.model.usage.call import Call, call_of
+from jobspan.model.usage.cousin import join_cousins
+from jobspan.model.usage.fact import LLM, UsageFact
+from jobspan.model.usage.group import Groups
+from jobspan.model.usage.identity import on_own_span, unique_id
+from jobspan.model.usage.nest import is_witness, join_nested
+from jobspan.model.usage.silent import join_streams, silent_calls
+from jobspan.model.usage.tree import SpanKey, SpanTree, depths
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The calls of one client run, and how many calls did not tell their usage.
+
+    `calls` holds calls with numbers, in order of time. `unmetered` counts calls without, and those
+    in `calls` of which only a part was seen (`Call.metered` is False).
+    """
+
+    calls: tuple[Call, ...]
+    unmetered: int
+
+
+def resolve(facts: Iterable[UsageFact], *, links: Mapping[SpanKey, str | None] | None = None) -> Resolution:
+    """Return the calls that the facts of one client run are about.
+
+    Depends only on the set of facts: their order and repetition never matter, and late ones are
+    handled by resolving again. Of several versions of one (trace id, span id) the one that ends last
+    holds, then the one with the larger numbers. `links` gives {(trace id, span id): parent span id}
+    for the spans that carry no usage; without them facts may count twice that stand under each other.
+    Traces may be many; loops of parents do no harm. About linear in the number of facts and spans.
+    """
+    known = _latest(facts)
+    groups = Groups(known)
+    tree = SpanTree(known, links or {})
+    above = tree.nearest_above({i for i, fact in enumerate(known) if on_own_span(fact)})
+    _join_ids(groups)
+    join_streams(groups, known)
+    join_nested(groups, above)
+    _join_equal_usage(groups)
+    heard = [i for i, fact in enumerate(known) if is_witness(fact) and i not in groups.dropped]
+    sums = _aggregates(groups, tree, above, heard)
+    silent = silent_calls(groups, above, {*heard, *sums})
+    roots = {groups.root(i) for i in heard} | set(sums) | set(silent)
+    calls = [call for root in sorted(roots) if (call := call_of(groups, root)) is not None]
+    return Resolution(tuple(sorted(calls, key=lambda call: (call.at_ns, call.key))), len(silent))
+
+
+def _latest(facts: Iterable[UsageFact]) -> list[UsageFact]:
+    """Return one version of each fact, in an order that depends on the facts alone.
+
+    A fact without a span id is identified by all it says.
+    """
+    kept: dict[object, UsageFact] = {}
+    for fact in facts:
+        key: object = (fact.trace_id, fact.span_id) if fact.span_id else fact
+        other = kept.get(key)
+        if other is None or (fact != other and _version(fact) > _version(other)):
+            kept[key] = fact
+    return sorted(kept.values(), key=lambda f: (f.start_ns, f.end_ns, f.trace_id, f.span_id, repr(f)))
+
+
+def _version(fact: UsageFact) -> tuple[int, bool, int, str]:
+    return (fact.end_ns, fact.metered and fact.has_usage, fact.total, repr(fact))
+
+
+def _join_ids(groups: Groups) -> None:
+    """Join LLM facts with the same id, wherever they are; records by hand with any id of their own."""
+    first: dict[tuple[str, str], int] = {}
+    for index, fact in enumerate(groups.facts):
+        if fact.role != LLM and not fact.manual:
+            continue
+        by_hand = ("manual " + fact.role, fact.response_id) if fact.manual and fact.response_id else None
+        unique = unique_id(fact) if fact.role == LLM else None
+        for key in (by_hand, ("", unique) if unique else None):
+            if key is not None:
+                groups.join(first.setdefault(key, index), index)
+
+
+def _join_equal_usage(groups: Groups) -> None:
+    buckets: dict[tuple[int, int], set[int]] = {}
+    for index, fact in enumerate(groups.facts):
+        if is_witness(fact) and index not in groups.dropped:
+            root = groups.root(index)
+            if root == index or groups.absorber.get(root) is None:
+                buckets.setdefault((fact.prompt or 0, fact.completion or 0), set()).add(root)
+    for usage in sorted(buckets):
+        if len(buckets[usage]) > 1:
+            join_cousins(groups, buckets[usage])
+
+
+def _aggregates(
+    groups: Groups, tree: SpanTree, above: Sequence[int | None], heard: Sequence[int]
+) -> list[int]:
+    """Return the aggregates that count: nothing beneath them was counted, and they are the topmost.
+
+    A record by hand of a whole agent run stands beside the calls it sums up, so it counts only when
+    no call that generated something was counted at its place, or without a place, before it.
+    """
+    facts = groups.facts
+    since = _earliest_beneath(facts, tree, heard)
+    chosen: list[int] = []
+    taken: set[int] = set()
+    depth = depths(above)
+    found = [i for i, fact in enumerate(facts) if fact.role != LLM and fact.has_usage]
+    for index in sorted((i for i in found if not facts[i].manual), key=lambda i: (depth[i], i)):
+        fact = facts[index]
+        if (fact.trace_id, fact.span_id) not in since and not _beneath_larger(index, groups, above, taken):
+            chosen.append(index)
+            taken.add(index)
+    generated = [i for i in (*heard, *chosen) if facts[i].completion]
+    since = _earliest_beneath(facts, tree, generated)
+    traces = _earliest_by_trace(facts, generated)
+    by_hand = {groups.root(i): groups.speaker(i) for i in found if facts[i].manual}
+    for index in sorted(i for i in by_hand.values() if i is not None):
+        fact = facts[index]
+        place = (fact.trace_id, fact.parent_span_id or "")
+        starts = [start for trace, start in traces.items() if trace != fact.trace_id or not place[1]]
+        starts += [since[place]] if place in since else []
+        if not any(start <= fact.end_ns for start in starts):
+            chosen.append(index)
+    return chosen
+
+
+def _beneath_larger(index: int, groups: Groups, above: Sequence[int | None], taken: set[int]) -> bool:
+    """Tell whether an aggregate that counts, or a call that used at least as much, stands above."""
+    total = groups.facts[index].total
+    at = above[index]
+    while at is not None:
+        fact = groups.facts[at]
+        if at in taken or (is_witness(fact) and at not in groups.dropped and fact.total >= total):
+            return True
+        at = above[at]
+    return False
+
+
+def _earliest_beneath(
+    facts: Sequence[UsageFact], tree: SpanTree, counted: Sequence[int]
+) -> dict[SpanKey, int]:
+    """Return for each span with something counted beneath it when the first of that began."""
+    since: dict[SpanKey, int] = {}
+    for index in sorted(counted, key=lambda i: facts[i].start_ns):
+        fact = facts[index]
+        start = (fact.trace_id, fact.parent_span_id) if fact.parent_span_id else None
+        if start is None and fact.span_id:
+            start = tree.parent((fact.trace_id, fact.span_id))
+        for key in tree.climb(start):
+            if key in since:
+                break
+            since[key] = fact.start_ns
+    return since
+
+
+def _earliest_by_trace(facts: Sequence[UsageFact], counted: Sequence[int]) -> dict[str, int]:
+    starts: dict[str, int] = {}
+    for index in counted:
+        fact = facts[index]
+        starts[fact.trace_id] = min(fact.start_ns, starts.get(fact.trace_id, fact.start_ns))
+    return starts
