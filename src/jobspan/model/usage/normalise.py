@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from jobspan.model.usage import attribute
 from jobspan.model.usage.fact import AGGREGATE, LLM, UsageFact
@@ -141,9 +141,9 @@ def whole_counts(
 def _plain(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the plain dict inside the SDK's locked mapping, whose own look-ups cost 20 times more."""
     if type(attributes) is dict:
-        return attributes
-    inner = getattr(attributes, "_dict", None)
-    return inner if isinstance(inner, dict) else attributes  # pyright: ignore[reportUnknownVariableType]
+        return cast("dict[str, Any]", attributes)
+    inner = cast("object", getattr(attributes, "_dict", None))
+    return cast("dict[str, Any]", inner) if type(inner) is dict else attributes
 
 
 def _first(get: Get, names: tuple[str, ...]) -> int | None:

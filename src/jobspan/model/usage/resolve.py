@@ -8,9 +8,10 @@ inner agents report running totals.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from jobspan.model.usage.aggregate import counted_aggregates
 from jobspan.model.usage.call import Call, call_of
 from jobspan.model.usage.cousin import join_cousins
 from jobspan.model.usage.fact import LLM, UsageFact
@@ -18,7 +19,7 @@ from jobspan.model.usage.group import Groups
 from jobspan.model.usage.identity import on_own_span, unique_id
 from jobspan.model.usage.nest import is_witness, join_nested
 from jobspan.model.usage.silent import join_streams, silent_calls
-from jobspan.model.usage.tree import SpanKey, SpanTree, depths
+from jobspan.model.usage.tree import SpanKey, SpanTree
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def resolve(facts: Iterable[UsageFact], *, links: Mapping[SpanKey, str | None] |
     join_nested(groups, above)
     _join_equal_usage(groups)
     heard = [i for i, fact in enumerate(known) if is_witness(fact) and i not in groups.dropped]
-    sums = _aggregates(groups, tree, above, heard)
+    sums = counted_aggregates(groups, tree, above, heard)
     silent = silent_calls(groups, above, {*heard, *sums})
     roots = {groups.root(i) for i in heard} | set(sums) | set(silent)
     calls = [call for root in sorted(roots) if (call := call_of(groups, root)) is not None]
@@ -69,7 +70,10 @@ def _latest(facts: Iterable[UsageFact]) -> list[UsageFact]:
         other = kept.get(key)
         if other is None or (fact != other and _version(fact) > _version(other)):
             kept[key] = fact
-    return sorted(kept.values(), key=lambda f: (f.start_ns, f.end_ns, f.trace_id, f.span_id, repr(f)))
+    return sorted(
+        kept.values(),
+        key=lambda f: (f.start_ns, f.end_ns, f.trace_id, f.span_id, "" if f.span_id else repr(f)),
+    )
 
 
 def _version(fact: UsageFact) -> tuple[int, bool, int, str]:
@@ -99,73 +103,3 @@ def _join_equal_usage(groups: Groups) -> None:
     for usage in sorted(buckets):
         if len(buckets[usage]) > 1:
             join_cousins(groups, buckets[usage])
-
-
-def _aggregates(
-    groups: Groups, tree: SpanTree, above: Sequence[int | None], heard: Sequence[int]
-) -> list[int]:
-    """Return the aggregates that count: nothing beneath them was counted, and they are the topmost.
-
-    A record by hand of a whole agent run stands beside the calls it sums up, so it counts only when
-    no call that generated something was counted at its place, or without a place, before it.
-    """
-    facts = groups.facts
-    since = _earliest_beneath(facts, tree, heard)
-    chosen: list[int] = []
-    taken: set[int] = set()
-    depth = depths(above)
-    found = [i for i, fact in enumerate(facts) if fact.role != LLM and fact.has_usage]
-    for index in sorted((i for i in found if not facts[i].manual), key=lambda i: (depth[i], i)):
-        fact = facts[index]
-        if (fact.trace_id, fact.span_id) not in since and not _beneath_larger(index, groups, above, taken):
-            chosen.append(index)
-            taken.add(index)
-    generated = [i for i in (*heard, *chosen) if facts[i].completion]
-    since = _earliest_beneath(facts, tree, generated)
-    traces = _earliest_by_trace(facts, generated)
-    by_hand = {groups.root(i): groups.speaker(i) for i in found if facts[i].manual}
-    for index in sorted(i for i in by_hand.values() if i is not None):
-        fact = facts[index]
-        place = (fact.trace_id, fact.parent_span_id or "")
-        starts = [start for trace, start in traces.items() if trace != fact.trace_id or not place[1]]
-        starts += [since[place]] if place in since else []
-        if not any(start <= fact.end_ns for start in starts):
-            chosen.append(index)
-    return chosen
-
-
-def _beneath_larger(index: int, groups: Groups, above: Sequence[int | None], taken: set[int]) -> bool:
-    """Tell whether an aggregate that counts, or a call that used at least as much, stands above."""
-    total = groups.facts[index].total
-    at = above[index]
-    while at is not None:
-        fact = groups.facts[at]
-        if at in taken or (is_witness(fact) and at not in groups.dropped and fact.total >= total):
-            return True
-        at = above[at]
-    return False
-
-
-def _earliest_beneath(
-    facts: Sequence[UsageFact], tree: SpanTree, counted: Sequence[int]
-) -> dict[SpanKey, int]:
-    """Return for each span with something counted beneath it when the first of that began."""
-    since: dict[SpanKey, int] = {}
-    for index in sorted(counted, key=lambda i: facts[i].start_ns):
-        fact = facts[index]
-        start = (fact.trace_id, fact.parent_span_id) if fact.parent_span_id else None
-        if start is None and fact.span_id:
-            start = tree.parent((fact.trace_id, fact.span_id))
-        for key in tree.climb(start):
-            if key in since:
-                break
-            since[key] = fact.start_ns
-    return since
-
-
-def _earliest_by_trace(facts: Sequence[UsageFact], counted: Sequence[int]) -> dict[str, int]:
-    starts: dict[str, int] = {}
-    for index in counted:
-        fact = facts[index]
-        starts[fact.trace_id] = min(fact.start_ns, starts.get(fact.trace_id, fact.start_ns))
-    return starts

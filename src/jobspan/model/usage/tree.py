@@ -83,7 +83,9 @@ def _without_loops(above: list[int | None]) -> list[int | None]:
     for start in looped:
         at: int | None = start
         while at is not None:
-            at, above[at] = above[at], None
+            following = above[at]
+            above[at] = None
+            at = following
     return above
 
 
