@@ -143,7 +143,7 @@ def is_apify_run(response: object) -> bool:
     usage = field(response, "usage")
     if number(usage, "prompt_tokens", "input_tokens", "inputTokens") is not None:
         return False
-    if any(field(usage, name) is not None for name in _APIFY_UNITS):
+    if any(isinstance(field(usage, name), int | float) for name in _APIFY_UNITS):
         return True
     return isinstance(field(response, "id"), str) and any(
         isinstance(field(response, name), str | float | int) for name in _APIFY_FIELDS

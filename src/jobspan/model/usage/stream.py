@@ -127,9 +127,10 @@ def _is_end(chunk: object) -> bool:
         return True
     inner = field(chunk, "data")
     part = inner if inner is not None and not isinstance(inner, str | list) else chunk
-    choices: object = field(part, "choices")
-    if isinstance(cast("object", choices), list):
-        return field(part, "usage") is not None and (not choices or _finished(choices))
+    if field(part, "usage") is not None and (
+        field(part, "choices") == [] or _finished(field(part, "choices"))
+    ):
+        return True
     return _finished(field(part, "candidates"))
 
 
