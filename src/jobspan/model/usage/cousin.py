@@ -91,7 +91,7 @@ def match(left: Sequence[Side], right: Sequence[Side], gap: Gap) -> list[tuple[S
     for to in range(len(right)):
         if to not in partner and to in choices:
             _swap(to, choices, partner, taken)
-    _pair_leftovers(left, right, partner, taken)
+    _pair_leftovers(left, right, gap, partner, taken)
     return [(left[at], right[to]) for to, at in sorted(partner.items())]
 
 
@@ -170,17 +170,16 @@ def _shift(at: int, came_from: dict[int, int], partner: dict[int, int], taken: d
 
 
 def _pair_leftovers(
-    left: Sequence[Side], right: Sequence[Side], partner: dict[int, int], taken: dict[int, int]
+    left: Sequence[Side], right: Sequence[Side], gap: Gap, partner: dict[int, int], taken: dict[int, int]
 ) -> None:
-    """Pair what has no place in time and was in nobody's neighbourhood, in order."""
+    """Pair, in a crowd, what was in nobody's neighbourhood: in order, with a bounded look."""
     if len(left) <= _DENSE:
         return
     free = deque(at for at in range(len(left)) if at not in taken)
     for to in (to for to in range(len(right)) if to not in partner):
         for _ in range(min(len(free), _DENSE)):
             at = free.popleft()
-            untimed = left[at].start is None or right[to].start is None
-            if untimed and _may_be_one(left[at], right[to]):
+            if _may_be_one(left[at], right[to]) and gap(left[at], right[to]) is not None:
                 partner[to], taken[at] = at, to
                 break
             free.append(at)
