@@ -111,6 +111,11 @@ def test_a_raw_and_a_parsed_span_of_one_emitter_are_one_call() -> None:
     assert counted(outer, beneath(outer, fact(TL_OPENAI, at=(1, 99)))) == (1, 100, 20)
 
 
+def test_two_siblings_beneath_one_outer_witness_are_one_call() -> None:
+    outer = fact(OI_LANGCHAIN)
+    assert counted(outer, beneath(outer, fact(TL_LANGCHAIN)), beneath(outer, fact(TL_OPENAI))) == (1, 100, 20)
+
+
 # cousins
 
 

@@ -51,23 +51,43 @@ Gap = Callable[[Side, Side], int | None]
 """Returns how badly two sides fit in time (the greater the worse), or None when they cannot."""
 
 
+def shared_time(one: Side, other: Side) -> int | None:
+    """Require that two sides have a moment in common."""
+    if one.start is None or other.start is None:
+        return None
+    shared = min(one.end, other.end) - max(one.start, other.start)
+    return -shared if shared >= 0 else None
+
+
 def overlap_gap(one: Side, other: Side) -> int | None:
-    """Require that two sides overlap in time; a record made by hand comes later and is exempt."""
+    """Require that two sides nearly overlap; a record made by hand comes later and is exempt."""
     if one.start is None or other.start is None:
         return abs(one.end - other.end)
     shared = min(one.end, other.end) - max(one.start, other.start)
     return -shared if shared >= -TOLERANCE_NS else None
 
 
-def join_cousins(groups: Groups, roots: Iterable[int], gap: Gap = overlap_gap) -> None:
-    """Join those of the groups that are one call, one to one between any two sets of emitters."""
+def join_equal(groups: Groups, roots: Iterable[int]) -> None:
+    """Join those of the groups, all of equal usage, that are one call.
+
+    First what really overlaps; then what nearly does, and what has no place in time, when the others
+    already know each other's ids.
+    """
+    chosen = list(roots)
+    join_cousins(groups, chosen, shared_time)
+    join_cousins(groups, chosen, overlap_gap)
+
+
+def join_cousins(groups: Groups, roots: Iterable[int], gap: Gap) -> None:
+    """Join groups one to one between any two sets of emitters, where `gap` and names allow it."""
     sides = [Side.of(groups, root) for root in sorted({groups.root(root) for root in roots})]
     classes: dict[frozenset[str], list[Side]] = {}
     for side in sides:
         classes.setdefault(side.scopes, []).append(side)
     if len(classes) < 2:
         return
-    ordered = sorted(classes, key=lambda scopes: (-len(scopes), sorted(scopes)))
+    timeless = {side.scopes for side in sides if side.start is None}
+    ordered = sorted(classes, key=lambda scopes: (scopes in timeless, -len(scopes), sorted(scopes)))
     left = classes[ordered[0]]
     for scopes in ordered[1:]:
         right = classes[scopes]

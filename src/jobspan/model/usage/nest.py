@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jobspan.model.usage.cousin import join_equal
 from jobspan.model.usage.fact import LLM, UsageFact
 from jobspan.model.usage.group import Groups
 from jobspan.model.usage.identity import ids_differ, on_own_span, telling_id
 from jobspan.model.usage.tree import depths
+
+_FEW = 8
 
 
 def is_witness(fact: UsageFact) -> bool:
@@ -64,6 +67,10 @@ def _decide(groups: Groups, index: int, mine: _Beneath | None) -> _Beneath:
         return _Beneath(groups, groups.root(index))
     mine.refresh()
     fact, root = groups.facts[index], groups.root(index)
+    if 1 < len(mine.roots) <= _FEW and all(_same_usage(groups, fact, other) for other in mine.roots):
+        join_equal(groups, mine.roots)  # two who saw this very call, side by side
+        mine.refresh()
+        root = groups.root(index)
     if len(mine.roots) == 1:
         (only,) = mine.roots
         if root != only and _another_call(groups, fact, only):
@@ -88,4 +95,8 @@ def _another_call(groups: Groups, fact: UsageFact, root: int) -> bool:
     mine = telling_id(fact)
     if mine is None or not ids_differ({mine}, groups.ids(root)):
         return False
-    return (fact.prompt, fact.completion) not in groups.usages(root)
+    return not _same_usage(groups, fact, root)
+
+
+def _same_usage(groups: Groups, fact: UsageFact, root: int) -> bool:
+    return (fact.prompt, fact.completion) in groups.usages(root)

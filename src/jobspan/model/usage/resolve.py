@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from jobspan.model.usage.aggregate import counted_aggregates
 from jobspan.model.usage.call import Call, call_of
-from jobspan.model.usage.cousin import join_cousins
+from jobspan.model.usage.cousin import join_equal
 from jobspan.model.usage.fact import LLM, UsageFact
 from jobspan.model.usage.group import Groups
 from jobspan.model.usage.identity import on_own_span, unique_id
@@ -102,4 +102,4 @@ def _join_equal_usage(groups: Groups) -> None:
                 buckets.setdefault((fact.prompt or 0, fact.completion or 0), set()).add(root)
     for usage in sorted(buckets):
         if len(buckets[usage]) > 1:
-            join_cousins(groups, buckets[usage])
+            join_equal(groups, buckets[usage])
