@@ -4,7 +4,7 @@ from jobspan.model.usage.call import Call
 from jobspan.model.usage.fact import AGGREGATE, LLM, UsageFact
 from jobspan.model.usage.normalise import might_be_genai, normalise
 from jobspan.model.usage.resolve import Resolution, resolve
-from jobspan.model.usage.response import Reading, read_response
+from jobspan.model.usage.response import Reading, given_usage, read_response
 from jobspan.model.usage.stream import StreamReading
 from jobspan.model.usage.summary import UsageSummary, summarise, usage_line
 
@@ -17,6 +17,7 @@ __all__ = [
     "StreamReading",
     "UsageFact",
     "UsageSummary",
+    "given_usage",
     "might_be_genai",
     "normalise",
     "read_response",

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from jobspan.model.usage import attribute
 from jobspan.model.usage.fact import AGGREGATE, LLM, UsageFact
-from jobspan.model.usage.number import count, dollars
+from jobspan.model.usage.number import LARGEST_COUNT, count, dollars
 
 Get = Callable[[str], Any]
 
@@ -77,7 +77,7 @@ def normalise(
             cached=(read or 0) + (write or 0),
             reasoning=reasoning or 0,
             exclusive=scope in attribute.CACHE_EXCLUSIVE_SCOPES,
-            google=_is_google(scope, provider),
+            google=bool(read or write) and _is_google(scope, provider),
         )
     elif metered:  # images and the like: money without tokens
         prompt = completion = 0
@@ -150,7 +150,7 @@ def _first(get: Get, names: tuple[str, ...]) -> int | None:
     for name in names:
         value = get(name)
         if value is not None:
-            number = count(value)
+            number = value if type(value) is int and 0 <= value <= LARGEST_COUNT else count(value)
             if number is not None:
                 return number
     return None
@@ -184,24 +184,30 @@ def _first_text(get: Get, names: tuple[str, ...]) -> str | None:
 
 
 def _is_aggregate(get: Get) -> bool:
+    operation, kind, task = (
+        get(attribute.OPERATION),
+        get(attribute.OPENINFERENCE_KIND),
+        get(attribute.TRACELOOP_KIND),
+    )
     return (
-        _one_of(get(attribute.OPERATION), attribute.AGGREGATE_OPERATIONS)
-        or _one_of(get(attribute.OPENINFERENCE_KIND), attribute.AGGREGATE_KINDS)
-        or _one_of(get(attribute.TRACELOOP_KIND), attribute.AGGREGATE_TRACELOOP_KINDS)
+        (isinstance(operation, str) and operation in attribute.AGGREGATE_OPERATIONS)
+        or (isinstance(kind, str) and kind in attribute.AGGREGATE_KINDS)
+        or (isinstance(task, str) and task in attribute.AGGREGATE_TRACELOOP_KINDS)
         or get(attribute.AGGREGATE) is True
     )
 
 
 def _is_call(get: Get) -> bool:
-    return (
-        _one_of(get(attribute.OPERATION), attribute.CALL_OPERATIONS)
-        or _one_of(get(attribute.OPENINFERENCE_KIND), attribute.CALL_KINDS)
-        or _one_of(get(attribute.REQUEST_TYPE), attribute.CALL_OPERATIONS)
+    operation, kind, request = (
+        get(attribute.OPERATION),
+        get(attribute.OPENINFERENCE_KIND),
+        get(attribute.REQUEST_TYPE),
     )
-
-
-def _one_of(value: object, words: frozenset[str]) -> bool:
-    return isinstance(value, str) and value in words
+    return (
+        (isinstance(operation, str) and operation in attribute.CALL_OPERATIONS)
+        or (isinstance(kind, str) and kind in attribute.CALL_KINDS)
+        or (isinstance(request, str) and request in attribute.CALL_OPERATIONS)
+    )
 
 
 def _is_google(scope: str, provider: str | None) -> bool:

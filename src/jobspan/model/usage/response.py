@@ -7,32 +7,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, cast
+from typing import cast
 
 from jobspan.model.usage import attribute
 from jobspan.model.usage.fact import AGGREGATE, LLM, UsageFact
-from jobspan.model.usage.number import dollars
+from jobspan.model.usage.name import hidden_cost, id_of, model_of, provider_of, text_of
+from jobspan.model.usage.normalise import whole_counts
+from jobspan.model.usage.number import count, dollars
 from jobspan.model.usage.shape import Counts, field, number, read_counts
 
-_LONGEST_TEXT = 200
 _APIFY_FIELDS = ("usageTotalUsd", "usage_total_usd", "actId", "act_id", "actorTaskId", "actor_task_id")
 _APIFY_UNITS = ("ACTOR_COMPUTE_UNITS", "actor_compute_units", "DATASET_READS", "dataset_reads")
 _INNER = ("response", "message", "data", "metadata", "delta", "context_wrapper")
-_PROVIDER_OF_SHAPE = {
-    "cohere": "cohere",
-    "gemini": "google",
-    "bedrock": "aws.bedrock",
-    "anthropic": "anthropic",
-}
-_PROVIDER_OF_MODULE = {
-    "anthropic": "anthropic",
-    "cohere": "cohere",
-    "google": "google",
-    "groq": "groq",
-    "mistralai": "mistral",
-    "vertexai": "google",
-}
-_OPENAI_MODELS = ("gpt-", "o1", "o3", "o4", "chatgpt-", "text-embedding-", "codex-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +100,43 @@ def read_response(response: object) -> Reading | None:
     return reading_of(counts, owner, response)
 
 
+def given_usage(
+    *,
+    input_tokens: object = None,
+    output_tokens: object = None,
+    cached_tokens: object = None,
+    reasoning_tokens: object = None,
+    model: str | None = None,
+    provider: str | None = None,
+    response_id: str | None = None,
+    cost_usd: object = None,
+) -> Reading:
+    """Return a reading of numbers given by hand; a bad number is none, and without any it is unmetered.
+
+    `input_tokens` and `output_tokens` include cached and reasoning tokens; where a part is larger
+    than its whole it was left out, and is added. A cost of 0 is a cost.
+    """
+    prompt, completion, cost = count(input_tokens), count(output_tokens), dollars(cost_usd)
+    read, reasoning = count(cached_tokens), count(reasoning_tokens)
+    metered = prompt is not None or completion is not None or cost is not None
+    if metered:
+        prompt, completion = whole_counts(
+            prompt or 0, completion, None, cached=read or 0, reasoning=reasoning or 0
+        )
+    return Reading(
+        prompt,
+        completion,
+        read if metered else None,
+        None,
+        reasoning if metered else None,
+        cost,
+        text_of(provider),
+        text_of(model),
+        text_of(response_id),
+        metered=metered,
+    )
+
+
 def reading_of(counts: Counts, owner: object, response: object) -> Reading:
     """Return the reading for counts found in a part (`owner`) of a response."""
     model = model_of(owner) or model_of(response)
@@ -123,8 +146,8 @@ def reading_of(counts: Counts, owner: object, response: object) -> Reading:
         counts.cache_read,
         counts.cache_write,
         counts.reasoning,
-        _hidden_cost(response) or counts.cost,
-        _provider_of(response, model, counts.shape),
+        hidden_cost(response) or counts.cost,
+        provider_of(response, model, counts.shape),
         model,
         id_of(owner) or id_of(response),
         metered=True,
@@ -135,7 +158,7 @@ def reading_of(counts: Counts, owner: object, response: object) -> Reading:
 
 def _silent(response: object) -> Reading:
     model = model_of(response)
-    return Reading(provider=_provider_of(response, model, ""), model=model, response_id=id_of(response))
+    return Reading(provider=provider_of(response, model, ""), model=model, response_id=id_of(response))
 
 
 def is_apify_run(response: object) -> bool:
@@ -237,50 +260,3 @@ def summed(parts: Sequence[Counts]) -> Counts:
 def _sum(values: Sequence[int | None]) -> int | None:
     known = [value for value in values if value is not None]
     return sum(known) if known else None
-
-
-def model_of(part: object) -> str | None:
-    """Return the name of the model that a response or a part of it gives."""
-    direct = _text(field(part, "model_version", "modelVersion")) or _text(field(part, "model"))
-    if direct:
-        return direct
-    named = _text(field(part, "model_name"))
-    metadata = field(part, "response_metadata")
-    return named or _text(field(metadata, "model_name")) or _text(field(metadata, "model"))
-
-
-def id_of(part: object) -> str | None:
-    """Return the provider's id of a response; ids that frameworks make up for a run are none."""
-    metadata = field(part, "response_metadata", "ResponseMetadata")
-    for text in (
-        field(metadata, "id", "RequestId"),
-        field(part, "provider_response_id"),
-        field(part, "response_id", "responseId"),
-        field(part, "id"),
-        field(part, "generation_id"),
-        field(part, "last_response_id"),
-    ):
-        if isinstance(text, str) and text and not text.startswith(("run-", "lc_")):
-            return text[:_LONGEST_TEXT]
-    return None
-
-
-def _provider_of(response: object, model: str | None, shape: str) -> str | None:
-    named = (
-        _text(field(field(response, "_hidden_params"), "custom_llm_provider"))
-        or _text(field(field(response, "response_metadata"), "model_provider"))
-        or _text(field(response, "provider_name"))
-        or _PROVIDER_OF_SHAPE.get(shape)
-        or _PROVIDER_OF_MODULE.get(type(response).__module__.partition(".")[0])
-    )
-    if named is None and model is not None and model.startswith(_OPENAI_MODELS):
-        return "openai"
-    return named
-
-
-def _hidden_cost(response: object) -> Decimal | None:
-    return dollars(field(field(response, "_hidden_params"), "response_cost")) or None
-
-
-def _text(value: Any) -> str | None:
-    return value[:_LONGEST_TEXT] if isinstance(value, str) and value else None

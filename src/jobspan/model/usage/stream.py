@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import cast
 
-from jobspan.model.usage.response import Reading, find_counts, id_of, model_of, reading_of, summed
+from jobspan.model.usage.name import id_of, model_of
+from jobspan.model.usage.response import Reading, find_counts, reading_of, summed
 from jobspan.model.usage.shape import Counts, field
 
 _MOST_RESPONSES = 1000
