@@ -347,6 +347,11 @@ def test_a_silent_cousin_is_joined_to_its_metered_call() -> None:
     assert unmetered(silent(TL_ANTHROPIC), silent(TL_ANTHROPIC, at=(50, 120)), fact(OI_LANGCHAIN)) == 1
 
 
+def test_a_silent_call_does_not_join_two_metered_ones() -> None:
+    found = resolve([fact(TL_OPENAI), fact(OI_OPENAI, 7, 7), silent(NATIVE), silent(NATIVE, at=(300, 400))])
+    assert (totals(found), found.unmetered) == ((2, 107, 27), 1)
+
+
 def test_several_witnesses_of_a_silent_call_are_one_unmetered_call() -> None:
     outer = silent(OI_LANGCHAIN)
     assert unmetered(outer, beneath(outer, silent(OI_OPENAI))) == 1

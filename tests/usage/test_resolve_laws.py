@@ -100,17 +100,22 @@ def partly_seen(draw: st.DrawFn) -> list[Made]:
     return program
 
 
-@given(partly_seen(), st.booleans(), st.randoms(use_true_random=False))
+SILENT = st.lists(
+    st.builds(silent, st.sampled_from(SCOPES), at=st.sampled_from([(0, 90), (50, 300)])), max_size=3
+)
+
+
+@given(partly_seen(), st.booleans(), SILENT, st.randoms(use_true_random=False))
 @SETTINGS
 def test_each_call_counts_once_whoever_saw_it(
-    program: list[Made], in_agent: bool, chance: random.Random
+    program: list[Made], in_agent: bool, quiet: list[UsageFact], chance: random.Random
 ) -> None:
-    facts = [one for made in program for one in made.facts]
+    facts = [one for made in program for one in made.facts] + quiet
     expected = (len(program), sum(m.prompt for m in program), sum(m.completion for m in program))
     if in_agent and program:
         agent = total_of_agent(STRANDS, expected[1], expected[2], at=(0, 2000))
         facts = [beneath(agent, f) if f.parent_span_id == RUN and f.trace_id == "trace" else f for f in facts]
-        if any(f.parent_span_id == agent.span_id for f in facts):
+        if any(f.parent_span_id == agent.span_id and f.has_usage for f in facts):
             facts.append(agent)
     chance.shuffle(facts)
     assert totals(resolve(facts)) == expected

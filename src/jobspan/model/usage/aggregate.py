@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from jobspan.model.usage.fact import LLM, UsageFact
 from jobspan.model.usage.group import Groups
-from jobspan.model.usage.nest import is_witness
+from jobspan.model.usage.identity import is_witness
 from jobspan.model.usage.tree import SpanKey, SpanTree, depths
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from jobspan.model.usage.group import Groups
-from jobspan.model.usage.identity import ids_differ, models_agree
+from jobspan.model.usage.identity import ids_differ, is_witness, models_agree
 
 TOLERANCE_NS = 5_000_000
 """logfire logs the usage of a stream in a span without length, just after the end."""
@@ -34,16 +34,22 @@ class Side:
     models: frozenset[str]
     start: int | None
     end: int
+    metered: bool
 
     @classmethod
     def of(cls, groups: Groups, root: int) -> Side:
         """Describe a group."""
         interval = groups.interval(root)
-        start, end = (
-            interval if interval else (None, max(groups.facts[i].end_ns for i in groups.members(root)))
-        )
+        facts = [groups.facts[i] for i in groups.members(root)]
+        start, end = interval if interval else (None, max(fact.end_ns for fact in facts))
         return cls(
-            root, groups.scopes(root), frozenset(groups.ids(root)), frozenset(groups.models(root)), start, end
+            root,
+            groups.scopes(root),
+            frozenset(groups.ids(root)),
+            frozenset(groups.models(root)),
+            start,
+            end,
+            any(is_witness(fact) for fact in facts),
         )
 
 

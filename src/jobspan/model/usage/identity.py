@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobspan.model.usage import attribute
-from jobspan.model.usage.fact import UsageFact
+from jobspan.model.usage.fact import LLM, UsageFact
 
 LITELLM = "litellm"
 
@@ -42,6 +42,11 @@ def emitter(fact: UsageFact) -> str:
 def on_own_span(fact: UsageFact) -> bool:
     """Tell whether somebody wrote the usage on a span of ours: its place and times mean nothing."""
     return not fact.manual and fact.scope == attribute.OWN_SCOPE
+
+
+def is_witness(fact: UsageFact) -> bool:
+    """Tell whether a fact states the whole usage of what claims to be one call."""
+    return fact.role == LLM and fact.has_usage and fact.metered
 
 
 def rank(fact: UsageFact) -> int:

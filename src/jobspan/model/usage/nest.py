@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobspan.model.usage.cousin import join_equal
-from jobspan.model.usage.fact import LLM, UsageFact
+from jobspan.model.usage.fact import UsageFact
 from jobspan.model.usage.group import Groups
-from jobspan.model.usage.identity import ids_differ, on_own_span, telling_id
+from jobspan.model.usage.identity import ids_differ, is_witness, on_own_span, telling_id
 from jobspan.model.usage.tree import depths
 
 _FEW = 8
-
-
-def is_witness(fact: UsageFact) -> bool:
-    """Tell whether a fact states the whole usage of what claims to be one call."""
-    return fact.role == LLM and fact.has_usage and fact.metered
 
 
 class _Beneath:

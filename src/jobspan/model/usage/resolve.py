@@ -16,8 +16,8 @@ from jobspan.model.usage.call import Call, call_of
 from jobspan.model.usage.cousin import join_equal
 from jobspan.model.usage.fact import LLM, UsageFact
 from jobspan.model.usage.group import Groups
-from jobspan.model.usage.identity import on_own_span, unique_id
-from jobspan.model.usage.nest import is_witness, join_nested
+from jobspan.model.usage.identity import is_witness, on_own_span, unique_id
+from jobspan.model.usage.nest import join_nested
 from jobspan.model.usage.silent import join_streams, silent_calls
 from jobspan.model.usage.tree import SpanKey, SpanTree
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from jobspan.model.usage.cousin import Side, join_cousins, overlap_gap
 from jobspan.model.usage.fact import LLM, UsageFact
 from jobspan.model.usage.group import Groups
-from jobspan.model.usage.identity import model_names, models_agree, on_own_span
-from jobspan.model.usage.nest import is_witness
+from jobspan.model.usage.identity import is_witness, model_names, models_agree, on_own_span
 
 _MANUAL_GRACE_NS = 1_000_000_000
 
@@ -63,6 +62,8 @@ def silent_calls(groups: Groups, above: Sequence[int | None], counted: set[int])
 
 
 def _close_in_time(one: Side, other: Side) -> int | None:
+    if one.metered and other.metered:
+        return None  # that they are two calls is settled
     if one.start is None or other.start is None:
         away = abs(one.end - other.end)
         return away if away <= _MANUAL_GRACE_NS else None
