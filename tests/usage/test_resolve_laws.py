@@ -33,7 +33,7 @@ from tests.usage.witness import (
 )
 
 SCOPES = (TL_LANGCHAIN, OI_LANGCHAIN, PYDANTIC, TL_OPENAI, OI_OPENAI, NATIVE, LITELLM)
-SETTINGS = settings(max_examples=150, deadline=None)
+SETTINGS = settings(max_examples=150, deadline=None, derandomize=True)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Made:
 @st.composite
 def made_calls(draw: st.DrawFn, number: int, scopes: tuple[str, ...]) -> Made:
     """Make one call, seen by every emitter of the program, each nested in or beside those before it."""
-    start = draw(st.integers(0, 400))
+    start = 13 * number + draw(st.sampled_from([0, 1, 5, 300]))  # equal calls at one instant are undecidable
     length = draw(st.integers(20, 200))
     prompt, completion = draw(st.sampled_from([(100, 20), (100, 21), (77, 0), (5000, 900)]))
     made: list[UsageFact] = []

@@ -23,6 +23,8 @@ _DENSE = 64
 
 _LONGEST_SEARCH = 512
 
+_Edge = tuple[int, tuple[bool, int], int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Side:
@@ -35,6 +37,7 @@ class Side:
     start: int | None
     end: int
     metered: bool
+    traces: frozenset[str]
 
     @classmethod
     def of(cls, groups: Groups, root: int) -> Side:
@@ -50,6 +53,7 @@ class Side:
             start,
             end,
             any(is_witness(fact) for fact in facts),
+            frozenset(fact.trace_id for fact in facts),
         )
 
 
@@ -121,9 +125,9 @@ def match(left: Sequence[Side], right: Sequence[Side], gap: Gap) -> list[tuple[S
     return [(left[at], right[to]) for to, at in sorted(partner.items())]
 
 
-def _edges(left: Sequence[Side], right: Sequence[Side], gap: Gap) -> list[tuple[int, int, int, int]]:
+def _edges(left: Sequence[Side], right: Sequence[Side], gap: Gap) -> list[_Edge]:
     nearby = _nearby(left)
-    edges: list[tuple[int, int, int, int]] = []
+    edges: list[_Edge] = []
     for to, side in enumerate(right):
         for at in nearby(side):
             fit = gap(left[at], side)
@@ -132,9 +136,10 @@ def _edges(left: Sequence[Side], right: Sequence[Side], gap: Gap) -> list[tuple[
     return edges
 
 
-def _distance(one: Side, other: Side) -> int:
+def _distance(one: Side, other: Side) -> tuple[bool, int]:
+    """Return what decides between equal fits: the same trace, then how far apart both ends are."""
     starts = abs(one.start - other.start) if one.start is not None and other.start is not None else 0
-    return starts + abs(one.end - other.end)
+    return one.traces.isdisjoint(other.traces), starts + abs(one.end - other.end)
 
 
 def _may_be_one(one: Side, other: Side) -> bool:
