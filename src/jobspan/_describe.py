@@ -127,10 +127,8 @@ def _part(error: BaseException, redact: Redact | None) -> str:
 
 def _own_text(error: BaseException, redact: Redact | None) -> str | None:
     """Return `str(error)` without its secrets, or None where it fails or takes too long."""
-    if _is_plain(error, _DEPTH):
-        text = attempt(lambda: str.__str__(str(error)))
-    else:
-        text = _strangers.text_of(error)
+    plain = _is_plain(error, _DEPTH)
+    text = attempt(lambda: str.__str__(str(error))) if plain else _strangers.text_of(error)
     return None if text is None else _redacted(text, redact)
 
 

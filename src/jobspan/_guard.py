@@ -36,9 +36,12 @@ class Guard:
         """Count `error`, which happened in `where`; raise it again in strict mode."""
         try:
             text = self.describe(error)
-        except Exception:  # the describing may be what failed
+        except Exception:  # noqa: BLE001 - the describing may be what failed
             text = type(error).__name__
-        self.note(where, text, key=f"{where}: {type(error).__name__}")
+        try:
+            self.note(where, text, key=f"{where}: {type(error).__name__}")
+        except Exception:  # noqa: BLE001 - a clock or a logging handler may be what failed
+            self.last_error = f"{where}: {text}"
         if self.strict:
             raise error
 

@@ -77,7 +77,9 @@ class Runtime:
     ) -> None:
         self.settings = settings
         self.enabled = settings.mode != "disabled"
-        self._redactor = redactor or Redactor(_known_secrets())
+        self.without_secrets = Redactor(_known_secrets())
+        """Takes secrets out of names and ids, whatever redactor was given for texts."""
+        self._redactor = redactor or self.without_secrets
         self.ledger = Ledger(settings.ledger, self._claim, settings.timezone)
         sizes = {} if segment_bytes is None else {"segment_bytes": segment_bytes}
         self.journal = JournalWriter(self.ledger.place, _header, **sizes)
@@ -101,8 +103,8 @@ class Runtime:
     def describe(self, error: BaseException) -> tuple[str, str]:
         """Return (type, message) of an exception, fit for a record: redacted, never empty."""
         with guarded("describe"):
-            description = describe(error)
-            return description.type, self.redact(description.message)
+            description = describe(error, self.redact)
+            return description.type, description.message
         return type(error).__name__, type(error).__name__
 
     def describe_own(self, error: BaseException) -> str:
@@ -216,6 +218,11 @@ _runtime: Runtime | None = None
 def runtime() -> Runtime:
     """Return the runtime of this process, built from environment and files at the first use."""
     return _runtime or _build()
+
+
+def is_unset() -> bool:
+    """Tell whether this process has no runtime yet."""
+    return _runtime is None
 
 
 def _build() -> Runtime:
