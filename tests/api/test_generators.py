@@ -19,7 +19,7 @@ from jobspan._api.instrumented import instrument
 from tests.api.recording import RecordingRun, RecordingScope, current, inside
 
 
-class Boom(Exception):  # noqa: N818
+class Boom(Exception):
     pass
 
 

@@ -21,7 +21,7 @@ from jobspan._api.instrumented import instrument
 from tests.api.recording import RecordingScope, current, inside
 
 
-class Boom(Exception):  # noqa: N818
+class Boom(Exception):
     pass
 
 

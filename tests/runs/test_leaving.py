@@ -1,8 +1,10 @@
+# ruff: noqa: PT012 - what is raised in a block is what is tested
 """How a block was left decides its status, and one exception object is one error."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 import pytest
@@ -19,7 +21,6 @@ WAYS = [
     (None, "Completed", 0),
     (ValueError("bad"), "Failed", 1),
     (TimeoutError("of a library"), "Failed", 1),
-    (asyncio.TimeoutError(), "Failed", 1),
     (KeyboardInterrupt(), "Canceled", 0),
     (asyncio.CancelledError(), "Canceled", 0),
     (RunCanceled("stop"), "Canceled", 0),
@@ -50,12 +51,14 @@ def test_each_way_out_has_its_status_in_every_kind_of_run(fresh, error, status, 
     try:
         with job("nightly"), client_run("A"), operation("step"):
             leave(error)
-    except BaseException as passed:
+    except BaseException as passed:  # noqa: BLE001 - every way out is tried
         caught = passed
     assert caught is error
     assert jobspan.current_run().run_id == ""
     record = fresh.job()
-    assert record.status == record.client_runs[0].status == record.client_runs[0].operations[0].status == status
+    assert (
+        record.status == record.client_runs[0].status == record.client_runs[0].operations[0].status == status
+    )
     assert record.errors == record.client_runs[0].errors == errors
     assert record.client_runs[0].operations[0].errors == errors
 
@@ -149,11 +152,10 @@ class Hostile(Exception):
 
 def test_an_exception_that_resists_is_recorded_once(fresh):
     error = Hostile()
-    try:
+    with pytest.raises(Hostile) as caught:
         with job("nightly"), client_run("A"), operation("step"):
             raise error
-    except Exception as passed:
-        assert passed is error
+    assert caught.value is error
     assert fresh.client("A").errors == 1
     assert fresh.job().error.startswith("Hostile")
 
@@ -173,10 +175,9 @@ def test_a_checkpoint_tells_the_deadlines_of_the_run_and_of_those_around_it(fres
 def test_cancel_stops_at_the_next_checkpoint_of_a_run_inside(fresh):
     with pytest.raises(RunCanceled, match="enough"), job("nightly") as j, client_run("A") as run:
         j.cancel("enough")
-        try:
+        with contextlib.suppress(Exception):  # a cancel is none
             run.checkpoint()
-        except Exception:
-            pytest.fail("a cancel is no Exception")
+        pytest.fail("it went on")
     assert fresh.job().status == fresh.client("A").status == Status.CANCELED
 
 
@@ -193,14 +194,17 @@ def test_a_break_out_of_a_decorated_generator_is_a_normal_end(fresh):
 
 def test_exit_codes_are_those_of_a_batch(fresh):
     def code(error):
-        try:
+        with contextlib.suppress(BaseException):
             with job("nightly") as j:
                 leave(error)
-        except BaseException:
-            pass
         return j.exit_code
 
-    assert [code(e) for e in (None, ValueError(), DeadlineExceeded(), KeyboardInterrupt())] == [0, 1, 124, 130]
+    assert [code(e) for e in (None, ValueError(), DeadlineExceeded(), KeyboardInterrupt())] == [
+        0,
+        1,
+        124,
+        130,
+    ]
     with job("nightly") as j:
         assert j.exit_code == 0
         j.error("bad")

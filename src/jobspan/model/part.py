@@ -111,9 +111,9 @@ class Part:
 
     @property
     def total_errors(self) -> int:
-        """Its errors and those of its operations, or what they were set to."""
-        held = self.counters.settings.get("errors")
-        return (self.errors if held is None else held[2]) + self.below_errors
+        """Its errors and those of its operations, or what they were set to, and what was added by number."""
+        booked = 0 if "errors" in self.counters.settings else self.errors
+        return booked + self.counters.values().get("errors", 0) + self.below_errors
 
     def results(self) -> Sums:
         """Return its counts and those of its operations."""
