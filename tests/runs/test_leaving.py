@@ -1,4 +1,4 @@
-# ruff: noqa: PT012 - what is raised in a block is what is tested
+# ruff: noqa: PT012 - what leaves a block is what is tested
 """How a block was left decides its status, and one exception object is one error."""
 
 from __future__ import annotations
