@@ -255,7 +255,7 @@ class JobTracking:
                 notes.append(f"{name} was left out: {reason}")
             else:
                 clean[counter_of(name)] = number
-        return {"set": event, "add": clean, "notes": notes}
+        return {"set": event, "add": clean, "notes": [text_of(owner, note) for note in notes]}
 
 
 @dataclass(frozen=True, slots=True)
