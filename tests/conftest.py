@@ -13,6 +13,8 @@ import jobspan
 from jobspan import _runtime
 from jobspan._guard import guard
 from jobspan.model.record import ClientRunRecord, JobRecord
+from jobspan.runs import current
+from jobspan.runs.current import live_run
 
 _SRC = Path(__file__).parents[1] / "src"
 
@@ -69,6 +71,8 @@ def fresh(tmp_path: Path) -> Iterator[Fresh]:
     try:
         yield made
     finally:
+        left, _ = live_run(), current._current.set(None)
         jobspan.shutdown(0)
         _runtime._runtime, guard.strict, guard.describe = before, strict, describe
         guard.reset()
+    assert left is None, f"the test left {left} in the context"

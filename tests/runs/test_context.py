@@ -170,8 +170,9 @@ def test_blocks_that_end_in_the_wrong_order_leave_the_right_run_current(fresh):
     with job("around") as around:
         one = first.__enter__()
         two = second.__enter__()
-        first.__exit__(None, None, None)
         assert jobspan.current_run() is two
+        first.__exit__(None, None, None)
+        assert jobspan.current_run() is around
         second.__exit__(None, None, None)
         assert one.has_left
         assert jobspan.current_run() is around

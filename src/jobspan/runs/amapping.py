@@ -94,8 +94,9 @@ async def _work(plan: Plan, place: int, client: Any) -> ClientOutcome[Any, Any]:
 
 
 async def _call(plan: Plan, run: ClientRun, client: Any) -> Any:
+    limit = asyncio.timeout(plan.seconds)
     try:
-        async with asyncio.timeout(plan.seconds) as limit:
+        async with limit:
             value = plan.function(client)
             return await value if inspect.isawaitable(value) else value
     except TimeoutError as error:

@@ -57,16 +57,14 @@ def suspend(run: RunHandle, activation: Activation) -> Inside | None:
     return inside
 
 
-def deactivate(run: RunHandle, activation: Activation) -> bool:
-    """Take a run out of the context for good; False if one in it is still current and has to go first.
+def deactivate(run: RunHandle, activation: Activation) -> None:
+    """Take a run out of the context for good, and with it what was opened in it and never left.
 
     A context that never had the run is left as it is; one that has a copy of it gets what was before.
     """
     current = _current.get()
-    if current is run:
+    if current is run or (current is not None and _is_in(current, run)):
         _restore(activation)
-        return True
-    return current is None or not _is_in(current, run)
 
 
 def _is_in(inner: RunHandle, outer: RunHandle) -> bool:
@@ -81,32 +79,19 @@ def _restore(activation: Activation) -> None:
     try:
         _current.reset(token)
     except (ValueError, RuntimeError):  # entered in another context; this one has a copy of it
-        _current.set(before(token))
+        _current.set(_before(token))
         if span_token is not None:
             with _SPAN:
-                otel_context.attach(before(span_token) or Context())
+                otel_context.attach(_before(span_token) or Context())
         return
     if span_token is not None:
         with _SPAN:
             otel_context.detach(span_token)
 
 
-def before(token: Token[Any]) -> Any:
+def _before(token: Token[Any]) -> Any:
     """Return what a context variable was before the setting that gave `token`; None if unset."""
     return None if token.old_value is Token.MISSING else token.old_value
-
-
-def skip_ended() -> None:
-    """Where blocks were left in the wrong order, make the innermost run that is still open current."""
-    run = _current.get()
-    while run is not None and run.has_left and run.left_activation is not None:
-        token, span_token = run.left_activation
-        run.left_activation = None
-        _current.set(before(token))
-        if span_token is not None:
-            with _SPAN:
-                otel_context.attach(before(span_token) or Context())
-        run = _current.get()
 
 
 def lane() -> int:

@@ -52,7 +52,6 @@ class RunHandle(Recorder):
         "_left",
         "_span_name",
         "deadline",
-        "left_activation",
         "parent",
         "span",
     )
@@ -73,8 +72,6 @@ class RunHandle(Recorder):
         self._left: Left | None = None
         self.deadline: float | None = None
         """On `_clock.monotonic`, set from ``timeout=``."""
-        self.left_activation: Activation | None = None
-        """How it got into its context, where it was left before what was opened in it."""
 
     @property
     def owner_runtime(self) -> Runtime:
@@ -167,10 +164,7 @@ class RunHandle(Recorder):
         activation, self._activation = self._activation, None
         if activation is not None:
             with _CONTEXT:
-                if current.deactivate(self, activation):
-                    current.skip_ended()
-                else:
-                    self.left_activation = activation
+                current.deactivate(self, activation)
 
     def finish(self, error: BaseException | None = None) -> None:
         """Close the record; `error` is what the body was left with. A second call does nothing.

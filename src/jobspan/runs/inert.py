@@ -49,7 +49,7 @@ class _Inert(RunHandle):
     def finish(self, error: BaseException | None = None) -> None:
         """Record nothing."""
 
-    def activate(self) -> Activation | None:  # type: ignore[override]
+    def activate(self) -> Activation | None:  # type: ignore[override] # pyright: ignore
         """Leave the context as it is: what is around this run stays current."""
         return None
 

@@ -15,6 +15,7 @@ from jobspan.runs.inert import InertClientRun, InertJobRun, InertOperation, Reen
 from jobspan.runs.kinds import ClientRun, JobRun, Operation
 from jobspan.runs.naming import client_of, name_text
 
+_JOB, _CLIENT_RUN, _OPERATION = guarded("job.open"), guarded("client_run.open"), guarded("operation.open")
 _NONE = cast("Runtime", None)
 """The runtime of a run that records nothing: it never uses one."""
 
@@ -38,7 +39,7 @@ def inert_operation(name: str) -> InertOperation:
 
 def new_job(job_type: str, timeout_seconds: float | None) -> JobRun:
     """Return a fresh job. Inside another job it is a job of its own, that only knows its parent."""
-    with guarded("job.open"):
+    with _JOB:
         owner = runtime()
         if owner.enabled:
             run = JobRun(owner, name_text(owner, job_type), live_run())
@@ -69,7 +70,7 @@ def owner_of(run: RunHandle | None) -> JobRun | ClientRun | None:
 
 def new_operation(name: str, timeout_seconds: float | None, parent: RunHandle | None) -> Operation:
     """Return a fresh operation in `parent` or the current run; one outside of all records nothing."""
-    with guarded("operation.open"):
+    with _OPERATION:
         around = live_run()
         if parent is None or (around is not None and around.is_within(parent.uid)):
             parent = around
@@ -105,7 +106,7 @@ def new_client_run(
         where: Named where the client id is unusable.
         reenters: Whether the client that `map` works on here goes on with the run it has.
     """
-    with guarded("client_run.open"):
+    with _CLIENT_RUN:
         around = live_run()
         home = job or job_of(around)
         if (home is None and implicit is None) or isinstance(home, InertJobRun):
