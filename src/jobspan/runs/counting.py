@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, KeysView
+from typing import Any, TypeGuard
 
 _MARK = "__jobspan_counted__"
 _KEPT = 64
@@ -22,7 +23,7 @@ def uncounted(error: BaseException, uids: Collection[str]) -> list[BaseException
     """
     if not _marks(error).isdisjoint(uids):
         return []
-    if not isinstance(error, BaseExceptionGroup):
+    if not is_group(error):
         return [error]
     members = list(leaves(error))
     left = [member for member in members if _marks(member).isdisjoint(uids)]
@@ -32,10 +33,15 @@ def uncounted(error: BaseException, uids: Collection[str]) -> list[BaseException
 def mark_counted(error: BaseException, uids: Iterable[str]) -> None:
     """Remember that `error`, and what it consists of, is booked in the runs `uids`."""
     booked = tuple(uids)
-    for each in (error, *leaves(error)) if isinstance(error, BaseExceptionGroup) else (error,):
+    for each in (error, *leaves(error)) if is_group(error) else (error,):
         known = tuple(uid for uid in _marks(each) if uid not in booked)
         with contextlib.suppress(AttributeError, TypeError):  # an exception that takes no attributes
             object.__setattr__(each, _MARK, (*known, *booked)[-_KEPT:])
+
+
+def is_group(error: BaseException | None) -> TypeGuard[BaseExceptionGroup[BaseException]]:
+    """Whether an exception is a group of others."""
+    return isinstance(error, BaseExceptionGroup)
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
@@ -43,8 +49,8 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
     waiting, given = [error], 0
     while waiting and given < _MAX_MEMBERS:
         each = waiting.pop()
-        if isinstance(each, BaseExceptionGroup):
-            waiting.extend(reversed(each.exceptions))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+        if is_group(each):
+            waiting.extend(reversed(each.exceptions))
         else:
             given += 1
             yield each
@@ -52,7 +58,8 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
 
 def _marks(error: BaseException) -> KeysView[str]:
     try:
-        marks = object.__getattribute__(error, _MARK)  # whatever its class makes of attributes
+        marks: Any = object.__getattribute__(error, _MARK)  # whatever its class makes of attributes
     except AttributeError:
         marks = ()
-    return dict.fromkeys(marks if isinstance(marks, tuple) else ()).keys()
+    known: tuple[Any, ...] = marks if isinstance(marks, tuple) else ()
+    return dict.fromkeys(known).keys()

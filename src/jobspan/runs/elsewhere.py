@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +99,7 @@ def _revived(owner: Runtime, address: Address) -> RunHandle:
         run = JobRun(owner, address.name, None)
         run.take_id(address.run_id)
     run.uid = address.uid
-    run._pen = (0, "", count().__next__)  # of no process: the first event takes a pen of its own
+    run.take_pen()
     return run
 
 

@@ -149,15 +149,16 @@ class RunHandle(Recorder):
             with _STARTING:
                 self._start()
 
-    def activate(self) -> Activation:
+    def activate(self) -> Activation | None:
         """Put the run into the current context, and what was current in it when it was taken out."""
         inside, self._inside = self._inside, None
         return current.activate(self, inside)
 
-    def deactivate(self, token: Activation) -> None:
+    def deactivate(self, token: Activation | None) -> None:
         """Take the run out of the current context, until it is activated again."""
-        with _CONTEXT:
-            self._inside = current.suspend(self, token)
+        if token is not None:
+            with _CONTEXT:
+                self._inside = current.suspend(self, token)
 
     def leave_context(self) -> None:
         """Take the run out of the context if it was entered and not left."""
@@ -267,6 +268,10 @@ class RunHandle(Recorder):
         if self._left is None:
             return Status.RUNNING
         return combine(self._left, (), errors=self._errors > 0)
+
+    def span_attributes(self) -> dict[str, Any]:
+        """Return the attributes of the span while the run is open."""
+        return self._attributes()
 
     @abstractmethod
     def _attributes(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class _Inert(RunHandle):
     def error(self, error: BaseException | str, *, item: object = None) -> None:
         """Record nothing."""
 
-    def item(self, key: object, /, **counters: int) -> None:
+    def item(self, key: object, **counters: int) -> None:
         """Record nothing."""
 
     def skip(self, reason: object = "skipped") -> None:
@@ -49,7 +49,7 @@ class _Inert(RunHandle):
     def finish(self, error: BaseException | None = None) -> None:
         """Record nothing."""
 
-    def activate(self) -> Activation | None:  # type: ignore[override] # pyright: ignore
+    def activate(self) -> Activation | None:
         """Leave the context as it is: what is around this run stays current."""
         return None
 

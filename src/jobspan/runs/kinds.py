@@ -165,7 +165,7 @@ class Operation(RunHandle):
         return text if owner is job else f'{text},"client":{quote(owner.name)}'
 
     def _attributes(self) -> dict[str, Any]:
-        return {**self.owner._attributes(), names.RUN_KIND: self.kind, names.OPERATION_NAME: self.name}
+        return {**self.owner.span_attributes(), names.RUN_KIND: self.kind, names.OPERATION_NAME: self.name}
 
     def _log_names(self) -> dict[str, str]:
         return {"operation": self.name}

@@ -6,7 +6,7 @@ import asyncio
 
 from jobspan.exceptions import DeadlineExceeded, RunCanceled
 from jobspan.model.status import Left
-from jobspan.runs.counting import leaves
+from jobspan.runs.counting import is_group, leaves
 
 _CANCELS = (KeyboardInterrupt, asyncio.CancelledError, RunCanceled)
 _NO_ERRORS = (*_CANCELS, SystemExit, GeneratorExit)
@@ -27,7 +27,7 @@ def left_by(error: BaseException | None) -> Left:
         return Left.CANCELED
     if isinstance(error, DeadlineExceeded):
         return Left.TIMED_OUT
-    if isinstance(error, BaseExceptionGroup):
+    if is_group(error):
         ways = {left_by(member) for member in leaves(error)}
         return next((way for way in (Left.FAILED, Left.TIMED_OUT, Left.CANCELED) if way in ways), Left.OK)
     return Left.FAILED
@@ -35,7 +35,7 @@ def left_by(error: BaseException | None) -> Left:
 
 def is_error(error: BaseException | None) -> bool:
     """Whether an exception counts as an error of the run: cancels and SystemExit don't."""
-    if isinstance(error, BaseExceptionGroup):
+    if is_group(error):
         return any(is_error(member) for member in leaves(error))
     return error is not None and not isinstance(error, _NO_ERRORS)
 

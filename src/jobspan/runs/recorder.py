@@ -94,7 +94,7 @@ class Recorder(ABC):
         self._book(error, what)
 
     @guarded("run.item")
-    def item(self, key: object, /, **counters: int) -> None:
+    def item(self, key: object, **counters: int) -> None:
         """Count one item once, whatever how often it is booked: ``run.item(lead.id, leads=1)``.
 
         The same key again replaces its numbers. Without counters it counts as ``items=1``.
@@ -218,6 +218,10 @@ class Recorder(ABC):
     @abstractmethod
     def log_fields(self) -> dict[str, str]:
         """Return what log records of this run carry: run_id, client_id, job_type, operation."""
+
+    def take_pen(self) -> None:
+        """Write to a run that another process has opened."""
+        self._pen = (0, "", count().__next__)  # of no process: the first event takes one of its own
 
     # --- writing
 

@@ -283,12 +283,13 @@ def _new_writer() -> _Writer:
     return os.getpid(), f"{current_process().uid}.{os.urandom(6).hex()}", count().__next__
 
 
-def _counters(added: Any, known: Mapping[str, Any]) -> dict[str, Any]:
+def _counters(added: object, known: Mapping[str, Any]) -> dict[str, Any]:
     if added is None:
         return {}
     if not isinstance(added, Mapping):
         raise UsageError(f'add={added!r}: give a mapping, say add={{"leads_processed": 40}}')
-    pairs = {name: value for name, value in added.items()}
+    given: Any = added
+    pairs: dict[Any, Any] = dict(given)
     for name in pairs:
         if not isinstance(name, str) or known.get(name) not in (None, "count", "money"):
             raise UsageError(f"add={{{name!r}: …}}: only numbers can be added to")
