@@ -236,9 +236,10 @@ class RunHandle(Recorder):
         """Return the rest of the open event, as JSON text."""
 
     def _finish(self, error: BaseException | None) -> None:
-        left = self._left = Left.FAILED
-        with _ENDING:
-            left = self._left = left_by(error)
+        left = self._left = Left.OK if error is None else Left.FAILED
+        if error is not None:
+            with _ENDING:
+                left = self._left = left_by(error)
         cause, message = "", None
         if error is not None and left is not Left.OK:
             kind, message = self._runtime.describe(error)
@@ -250,14 +251,13 @@ class RunHandle(Recorder):
         self._write(f'"e":"close","how":"{left}","lane":{lane()}{cause}', end_ns)
         self._tell_parent()
         failed = left is not Left.OK
-        with _SPAN:
-            self.span.finish(  # type: ignore[attr-defined]
-                end_ns,
-                attributes=self._end_attributes,
-                error=error if failed else None,
-                status_ok=not failed,
-                message=message,
-            )
+        self.span.finish(  # type: ignore[attr-defined]
+            end_ns,
+            attributes=self._end_attributes,
+            error=error if failed else None,
+            status_ok=not failed,
+            message=message,
+        )
 
     def _tell_parent(self) -> None:
         """Let the run around this one know how it ended."""
