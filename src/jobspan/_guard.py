@@ -38,7 +38,10 @@ class Guard:
             text = self.describe(error)
         except Exception:  # noqa: BLE001 - the describing may be what failed
             text = type(error).__name__
-        self.note(where, text, key=f"{where}: {type(error).__name__}")
+        try:
+            self.note(where, text, key=f"{where}: {type(error).__name__}")
+        except Exception:  # noqa: BLE001 - a clock or a logging handler may be what failed
+            self.last_error = f"{where}: {text}"
         if self.strict:
             raise error
 

@@ -75,7 +75,9 @@ class Runtime:
     ) -> None:
         self.settings = settings
         self.enabled = settings.mode != "disabled"
-        self._redactor = redactor or _built_in_redactor()
+        self.without_secrets = _built_in_redactor()
+        """Takes secrets out of names and ids, whatever redactor was given for texts."""
+        self._redactor = redactor or self.without_secrets
         self.ledger = Ledger(settings.ledger, self._claim, settings.timezone)
         sizes = {} if segment_bytes is None else {"segment_bytes": segment_bytes}
         self.journal = JournalWriter(self.ledger.place, _header, **sizes)
@@ -211,6 +213,11 @@ _runtime: Runtime | None = None
 def runtime() -> Runtime:
     """Return the runtime of this process, built from environment and files at the first use."""
     return _runtime or _build()
+
+
+def is_unset() -> bool:
+    """Tell whether this process has no runtime yet."""
+    return _runtime is None
 
 
 def _build() -> Runtime:

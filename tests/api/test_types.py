@@ -12,7 +12,8 @@ import pytest
 _ROOT = Path(__file__).parents[2]
 
 
-def test_mypy_sees_the_types_of_what_is_wrapped(tmp_path):
+@pytest.mark.parametrize("name", ["instrumented_types", "public_types"])
+def test_mypy_sees_the_types_of_what_is_wrapped(tmp_path, name):
     pytest.importorskip("mypy")
     command = [
         sys.executable,
@@ -20,7 +21,7 @@ def test_mypy_sees_the_types_of_what_is_wrapped(tmp_path):
         "mypy",
         "--cache-dir",
         str(tmp_path),
-        "tests/typing/instrumented_types.py",
+        f"tests/typing/{name}.py",
     ]
     done = subprocess.run(
         command, cwd=_ROOT, capture_output=True, text=True, check=False, timeout=110, env={**os.environ}

@@ -48,7 +48,8 @@ class CallScope:
             return cast("OpenRun", scope.run_for(reader(args, kwargs), self._name))
         if type(scope) is ClientRunScope:
             return cast("OpenRun", scope.new_run())
-        return cast("OpenRun", scope.run_for(self._name))
+        other: Any = scope
+        return cast("OpenRun", other.run_for(self._name))
 
 
 def _client_reader(scope: ClientRunScope, function: Any) -> Reader:
@@ -94,7 +95,7 @@ def _name_of(function: Any) -> str:
 
 
 def _guess_client(function: Any, name: str) -> str:
-    inner = function.__func__ if isinstance(function, staticmethod | classmethod) else function
+    inner: Any = function.__func__ if isinstance(function, staticmethod | classmethod) else function
     try:
         names = [p.name for p in inspect.signature(inner).parameters.values()]
     except (TypeError, ValueError):

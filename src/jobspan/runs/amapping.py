@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from itertools import count
 from typing import Any
 
 from jobspan.exceptions import DeadlineExceeded
-from jobspan.runs.kinds import ClientRun, JobRun
+from jobspan.runs.job import JobRun
+from jobspan.runs.kinds import ClientRun
 from jobspan.runs.mapping import Plan, outcome
 from jobspan.runs.option import Duration, whole_number
 from jobspan.runs.outcome import ClientOutcome
@@ -74,30 +76,27 @@ async def _worker(plan: Plan, source: _Source, results: list[Any]) -> None:
             place, client = await source.take(results)
         except StopAsyncIteration:
             return
-        results[place] = await _work(plan, client)
+        results[place] = await _work(plan, place, client)
 
 
-async def _work(plan: Plan, client: Any) -> ClientOutcome[Any, Any]:
-    for attempt in range(1, plan.attempts):
-        run = plan.new_run(client, attempt)
+async def _work(plan: Plan, place: int, client: Any) -> ClientOutcome[Any, Any]:
+    for attempt in count(1):
+        plan.job.checkpoint()
+        run = plan.new_run(place, client, attempt)
         try:
             with run:
                 value = await _call(plan, run, client)
             return outcome(run, client, value, None, attempt)
-        except Exception:  # noqa: BLE001 - recorded by the run; the next attempt follows
-            continue
-    run = plan.new_run(client, plan.attempts)
-    try:
-        with run:
-            value = await _call(plan, run, client)
-    except Exception as error:  # noqa: BLE001 - recorded by the run, and given back
-        return outcome(run, client, None, error, plan.attempts)
-    return outcome(run, client, value, None, plan.attempts)
+        except Exception as error:  # noqa: BLE001 - recorded by the run; given back after the last attempt
+            if not plan.tries_again(run, error, attempt):
+                return outcome(run, client, None, error, attempt)
+    raise AssertionError  # pragma: no cover - count() never ends
 
 
 async def _call(plan: Plan, run: ClientRun, client: Any) -> Any:
+    limit = asyncio.timeout(plan.seconds)
     try:
-        async with asyncio.timeout(plan.seconds) as limit:
+        async with limit:
             value = plan.function(client)
             return await value if inspect.isawaitable(value) else value
     except TimeoutError as error:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from jobspan._guard import guard
 from jobspan.exceptions import UsageError
-from jobspan.runs.inert import Reentry
+from jobspan.runs.inert import InertClientRun
 from jobspan.runs.kinds import ClientRun, JobRun
 from jobspan.runs.opening import client_id_of, new_client_run
 from jobspan.runs.option import Duration, seconds_of
@@ -40,28 +39,27 @@ def each_client(
 def _loop(
     job: JobRun, clients: Iterator[T], key: Key[T], swallows: bool, seconds: float | None
 ) -> Iterator[ClientRun]:
-    for client in clients:
-        run = client_run_for(job, client, key, seconds)
-        assert not isinstance(run, Reentry)
+    for number, client in enumerate(clients, 1):
+        job.checkpoint()
+        run = client_run_for(job, client, key, seconds, where=f"client {number} of the loop")
         run.swallows = swallows
         yield run
         run.leave_context()
-        if run.was_never_entered:
+        if run.was_never_entered and not isinstance(run, InertClientRun):
             job.unentered += 1
 
 
 def client_run_for(
-    job: JobRun, client: Any, key: Any, seconds: float | None, *, part: str = "", attempt: int = 1
-) -> ClientRun | Reentry:
+    job: JobRun, client: Any, key: Any, seconds: float | None, *, where: str, part: str = "", attempt: int = 1
+) -> ClientRun:
     """Return a client run for one client of a loop; one whose id cannot be told is not recorded."""
     try:
         client_id = client_id_of(client, key)
     except Exception as error:  # noqa: BLE001 - the key is the user's, its failure is data
-        guard.note("client_id", f"key={key!r} failed with {type(error).__name__}")
-        client_id = None
+        client_id = error
     run = new_client_run(
-        client_id, job, timeout_seconds=seconds, part=part, attempt=attempt, where=f"{client!r:.80}"
+        client_id, job, timeout_seconds=seconds, part=part, attempt=attempt, where=where, reenters=False
     )
-    if isinstance(run, ClientRun):
-        run.client = client
+    assert isinstance(run, ClientRun)
+    run.client = client
     return run

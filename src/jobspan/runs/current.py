@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import inspect
 import threading
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
-from opentelemetry.trace import set_span_in_context
+from opentelemetry.trace import INVALID_SPAN, set_span_in_context
+
+from jobspan._guard import guarded
 
 if TYPE_CHECKING:
     from jobspan.runs.handle import RunHandle
@@ -21,29 +24,74 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _current: ContextVar[RunHandle | None] = ContextVar("jobspan_run", default=None)
+_SPAN = guarded("context.span")
 
-Activation = tuple[Token["RunHandle | None"], Token[Context]]
+Activation = tuple[Token["RunHandle | None"], Token[Context] | None]
+Inside = tuple["RunHandle", Context]
+"""What was current in a generator's body when it was left at a ``yield``."""
 
 live_run = _current.get
 """Return the innermost run of this context, None outside of all."""
 
 
-def activate(run: RunHandle) -> Activation:
-    """Put a run, and its span, into the current context."""
-    token = _current.set(run)
-    return token, otel_context.attach(set_span_in_context(run.span))
+def activate(run: RunHandle, inside: Inside | None = None) -> Activation:
+    """Put a run, and its span, into the current context; with `inside`, what was current in it last."""
+    span_token = None
+    if inside is not None:
+        with _SPAN:
+            span_token = otel_context.attach(inside[1])
+        return _current.set(inside[0]), span_token
+    if run.span is not INVALID_SPAN:
+        with _SPAN:
+            span_token = otel_context.attach(set_span_in_context(run.span))
+    return _current.set(run), span_token
+
+
+def suspend(run: RunHandle, activation: Activation) -> Inside | None:
+    """Take a run out of the context until it is put back; return what was current in it, if not itself."""
+    current = _current.get()
+    inside = None
+    if current is not None and current is not run and _is_in(current, run):
+        inside = (current, otel_context.get_current())
+    _restore(activation)
+    return inside
 
 
 def deactivate(run: RunHandle, activation: Activation) -> None:
-    """Take a run out of the context again; a token of another context is borne."""
+    """Take a run out of the context for good, and with it what was opened in it and never left.
+
+    A context that never had the run is left as it is; one that has a copy of it gets what was before.
+    """
+    current = _current.get()
+    if current is run or (current is not None and _is_in(current, run)):
+        _restore(activation)
+
+
+def _is_in(inner: RunHandle, outer: RunHandle) -> bool:
+    run: RunHandle | None = inner
+    while run is not None and run is not outer:
+        run = run.parent
+    return run is outer
+
+
+def _restore(activation: Activation) -> None:
     token, span_token = activation
     try:
         _current.reset(token)
-    except ValueError:  # left in another context: this one never had it, or has a copy
-        if _current.get() is run:
-            _current.set(run.parent)
+    except (ValueError, RuntimeError):  # entered in another context; this one has a copy of it
+        _current.set(_before(token))
+        if span_token is not None:
+            with _SPAN:
+                otel_context.attach(_before(span_token) or Context())
         return
-    otel_context.detach(span_token)
+    if span_token is not None:
+        with _SPAN:
+            otel_context.detach(span_token)
+
+
+def _before(token: Token[Any]) -> Any:
+    """Return what a context variable was before the setting that gave `token`; None if unset."""
+    return None if token.old_value is Token.MISSING else token.old_value
 
 
 def lane() -> int:
@@ -55,39 +103,34 @@ def lane() -> int:
 
 
 def wrap(function: Callable[P, R]) -> Callable[P, R]:
-    """Return `function` so that it runs in the current run and span, on whatever thread it is called.
+    """Return `function` so that it runs in the current run, span and context, on whatever thread.
 
     Threads do not inherit context: ``pool.submit(jobspan.wrap(work), item)``. Coroutine functions
-    may be wrapped as well. The same wrapped function may run on many threads at once.
+    may be wrapped as well. The same wrapped function may run on many threads at once; each call sees
+    every context variable as it is now, and changes none for others.
     """
-    run = _current.get()
-    span_context = otel_context.get_current()
-
-    def enter() -> tuple[Token[Any], Token[Any]]:
-        return _current.set(run), otel_context.attach(span_context)
-
-    def leave(tokens: tuple[Token[Any], Token[Any]]) -> None:
-        otel_context.detach(tokens[1])
-        _current.reset(tokens[0])
-
     if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def carried_coroutine(*args: P.args, **kwargs: P.kwargs) -> Any:
-            tokens = enter()
-            try:
-                return await function(*args, **kwargs)
-            finally:
-                leave(tokens)
-
-        return carried_coroutine  # type: ignore[return-value]
+        return _wrap_coroutine(function)
+    context = contextvars.copy_context()
 
     @functools.wraps(function)
     def carried(*args: P.args, **kwargs: P.kwargs) -> R:
-        tokens = enter()
+        return context.copy().run(function, *args, **kwargs)
+
+    return carried
+
+
+def _wrap_coroutine(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Set run and span around the body: its task has a context of its own, that must stay its own."""
+    run = _current.get()
+    span_context = otel_context.get_current()
+
+    @functools.wraps(function)
+    async def carried(*args: Any, **kwargs: Any) -> Any:
+        activation = (_current.set(run), otel_context.attach(span_context))
         try:
-            return function(*args, **kwargs)
+            return await function(*args, **kwargs)
         finally:
-            leave(tokens)
+            _restore(activation)
 
     return carried

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from jobspan.model.columns import CLIENT_RUN_FIELDS, JOB_FIELDS, Meaning, counter_of
+from jobspan.model.columns import CLIENT_RUN_FIELDS, JOB_FIELDS, Meaning, counter_of, did_you_mean
 from jobspan.model.counters import clean_count, clean_money
 
 _MEANINGS: dict[str, Meaning] = {**CLIENT_RUN_FIELDS, **JOB_FIELDS}
@@ -37,20 +37,24 @@ def set_event(
         elif meaning == "note":
             notes.append(text(value))
         elif meaning == "instant":
-            _set_instant(name, value, texts, notes)
+            _set_instant(name, value, texts, notes, text)
+        elif name not in _MEANINGS:
+            notes.append(f"{name} was left out: there is no such column; {did_you_mean(name, [*_MEANINGS])}")
         elif meaning == "text":
             texts[name] = text(value)
     return {"c": counters, "f": texts}, notes
 
 
-def _set_instant(name: str, value: object, texts: dict[str, str], notes: list[str]) -> None:
+def _set_instant(
+    name: str, value: object, texts: dict[str, str], notes: list[str], text: Callable[[object], str]
+) -> None:
     """Take an aware or naive (then UTC) datetime, or an ISO 8601 text."""
     moment = value
     if isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
-            notes.append(f"{name} was left out: {value[:60]!r} is no ISO 8601 instant")
+            notes.append(f"{name} was left out: {text(value)[:60]!r} is no ISO 8601 instant")
             return
     if isinstance(moment, date) and not isinstance(moment, datetime):
         moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)

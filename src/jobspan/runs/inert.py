@@ -8,7 +8,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
-from jobspan.runs.current import Activation
+from jobspan.runs import current
+from jobspan.runs.current import Activation, Inside
 from jobspan.runs.handle import RunHandle
 from jobspan.runs.kinds import ClientRun, JobRun, Operation
 
@@ -18,7 +19,28 @@ class _Inert(RunHandle):
 
     __slots__ = ()
 
-    def add(self, **counters: int) -> None:
+    def add(self, /, **counters: int) -> None:
+        """Record nothing."""
+
+    def note(self, text: object) -> None:
+        """Record nothing."""
+
+    def error(self, error: BaseException | str, *, item: object = None) -> None:
+        """Record nothing."""
+
+    def item(self, key: object, **counters: int) -> None:
+        """Record nothing."""
+
+    def skip(self, reason: object = "skipped") -> None:
+        """Record nothing."""
+
+    def set(self, /, **fields: object) -> None:
+        """Record nothing."""
+
+    def record_usage(self, **numbers: object) -> None:
+        """Record nothing."""
+
+    def record_cost(self, source: str, usd: object, *, id: object = None) -> None:
         """Record nothing."""
 
     def start(self) -> None:
@@ -27,7 +49,7 @@ class _Inert(RunHandle):
     def finish(self, error: BaseException | None = None) -> None:
         """Record nothing."""
 
-    def activate(self) -> Activation | None:  # type: ignore[override]
+    def activate(self) -> Activation | None:
         """Leave the context as it is: what is around this run stays current."""
         return None
 
@@ -37,7 +59,7 @@ class _Inert(RunHandle):
     def __enter__(self) -> Self:
         return self
 
-    def cancel(self, reason: str = "canceled") -> None:
+    def cancel(self, reason: object = "canceled") -> None:
         """Cancel nothing."""
 
 
@@ -65,9 +87,9 @@ class InertClientRun(_Inert, ClientRun):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        if not (self.swallows and isinstance(error, Exception)):
+        if error is None or not self.swallows_error(error):
             return False
-        self.job.error(error, item=self.client)  # the job is the innermost run there is
+        self.job.error(error)  # the job is the innermost run there is
         return True
 
 
@@ -80,21 +102,23 @@ class InertOperation(_Inert, Operation):
 class Reentry:
     """A second entering of the very client run that `map` has opened for this call: the same run goes on."""
 
-    __slots__ = ("_run",)
+    __slots__ = ("_inside", "_run")
 
     def __init__(self, run: ClientRun) -> None:
         self._run = run
+        self._inside: Inside | None = None
 
     def start(self) -> None:
         """Do nothing: the run is open."""
 
     def activate(self) -> Activation:
         """Make the run current again."""
-        return self._run.activate()
+        inside, self._inside = self._inside, None
+        return current.activate(self._run, inside)
 
     def deactivate(self, token: Activation) -> None:
         """Undo `activate`."""
-        self._run.deactivate(token)
+        self._inside = current.suspend(self._run, token)
 
     def finish(self, error: BaseException | None = None) -> None:
         """Do nothing: `map` closes the run."""

@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from jobspan.exceptions import DeadlineExceeded, RunCanceled
 from jobspan.model.status import Left
-
-if TYPE_CHECKING:
-    from jobspan.runs.handle import RunHandle
+from jobspan.runs.counting import is_group, leaves
 
 _CANCELS = (KeyboardInterrupt, asyncio.CancelledError, RunCanceled)
+_NO_ERRORS = (*_CANCELS, SystemExit, GeneratorExit)
 
 
-def left_by(error: BaseException | None, run: RunHandle) -> Left:
-    """Return how `run` was left by `error`.
+def left_by(error: BaseException | None) -> Left:
+    """Return how a run was left by `error`.
 
-    An ordinary exception is Failed; only a deadline of our own, of this run or one around it, is
-    Timed_out: an HTTP library's TimeoutError is not. SystemExit with 0 or None is a normal end.
+    An ordinary exception is Failed; only a deadline of our own is Timed_out: an HTTP library's
+    TimeoutError is not. SystemExit with 0 or None is a normal end. A group is what its members are; of
+    several ways Failed goes before Timed_out, and that before Canceled.
     """
     if error is None or isinstance(error, GeneratorExit):
         return Left.OK
     if isinstance(error, SystemExit):
-        return Left.OK if error.code is None or error.code == 0 else Left.FAILED
+        return Left.OK if _is_zero(error.code) else Left.FAILED
     if isinstance(error, _CANCELS):
         return Left.CANCELED
-    if isinstance(error, DeadlineExceeded) and run.is_within(error.run_uid):
+    if isinstance(error, DeadlineExceeded):
         return Left.TIMED_OUT
+    if is_group(error):
+        ways = {left_by(member) for member in leaves(error)}
+        return next((way for way in (Left.FAILED, Left.TIMED_OUT, Left.CANCELED) if way in ways), Left.OK)
     return Left.FAILED
 
 
 def is_error(error: BaseException | None) -> bool:
     """Whether an exception counts as an error of the run: cancels and SystemExit don't."""
-    return error is not None and not isinstance(error, (*_CANCELS, SystemExit, GeneratorExit))
+    if is_group(error):
+        return any(is_error(member) for member in leaves(error))
+    return error is not None and not isinstance(error, _NO_ERRORS)
+
+
+def _is_zero(code: object) -> bool:
+    """Tell whether the interpreter would end with 0; any object but an int is printed, and is 1."""
+    return code is None or (isinstance(code, int) and int.__index__(code) == 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from jobspan._guard import guarded
 from jobspan.runs.current import live_run
 
 _NOTHING = {"run_id": "", "client_id": "", "job_type": "", "operation": ""}
@@ -18,7 +19,10 @@ class RunFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Add the fields that the record does not have yet."""
         run = live_run()
-        for name, value in (_NOTHING if run is None else run.log_fields()).items():
+        fields = _NOTHING
+        with guarded("log.filter"):
+            fields = _NOTHING if run is None else run.log_fields()
+        for name, value in fields.items():
             if not hasattr(record, name):
                 setattr(record, name, value)
         return True

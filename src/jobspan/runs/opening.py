@@ -2,40 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 from jobspan import _clock
-from jobspan._guard import guard
+from jobspan._guard import guard, guarded
 from jobspan._runtime import Runtime, runtime
 from jobspan.exceptions import UsageError
-from jobspan.model.client_id import clean_client_id
-from jobspan.model.text import clip, one_line
 from jobspan.runs.current import live_run
 from jobspan.runs.handle import RunHandle
 from jobspan.runs.inert import InertClientRun, InertJobRun, InertOperation, Reentry
 from jobspan.runs.kinds import ClientRun, JobRun, Operation
+from jobspan.runs.naming import client_of, name_text
+
+_JOB, _CLIENT_RUN, _OPERATION = guarded("job.open"), guarded("client_run.open"), guarded("operation.open")
+_NONE = cast("Runtime", None)
+"""The runtime of a run that records nothing: it never uses one."""
 
 
 def inert_job(name: str = "") -> InertJobRun:
     """Return a job that records nothing."""
-    return InertJobRun(runtime(), name, None)
+    return InertJobRun(_NONE, name, None)
 
 
 def inert_client_run(client: object = "", job: JobRun | None = None) -> InertClientRun:
     """Return a client run that records nothing."""
-    run = InertClientRun(runtime(), "", job or inert_job(), None)
+    run = InertClientRun(_NONE, "", job or inert_job(), None)
     run.client = client
     return run
 
 
+def inert_operation(name: str) -> InertOperation:
+    """Return an operation that records nothing."""
+    return InertOperation(_NONE, name, inert_job(), inert_job())
+
+
 def new_job(job_type: str, timeout_seconds: float | None) -> JobRun:
     """Return a fresh job. Inside another job it is a job of its own, that only knows its parent."""
-    owner = runtime()
-    if not owner.enabled:
-        return inert_job(job_type)
-    run = JobRun(owner, job_type, live_run())
-    set_deadline(run, timeout_seconds)
-    return run
+    with _JOB:
+        owner = runtime()
+        if owner.enabled:
+            run = JobRun(owner, name_text(owner, job_type), live_run())
+            set_deadline(run, timeout_seconds)
+            return run
+    return inert_job(job_type)
 
 
 def job_of(run: RunHandle | None) -> JobRun | None:
@@ -60,15 +70,17 @@ def owner_of(run: RunHandle | None) -> JobRun | ClientRun | None:
 
 def new_operation(name: str, timeout_seconds: float | None, parent: RunHandle | None) -> Operation:
     """Return a fresh operation in `parent` or the current run; one outside of all records nothing."""
-    around = live_run()
-    if parent is None or (around is not None and around.is_within(parent.uid)):
-        parent = around
-    owner = owner_of(parent)
-    if parent is None or owner is None or not parent.uid:
-        return InertOperation(runtime(), name, inert_job(), inert_job())
-    run = Operation(parent.owner_runtime, name, parent, owner)
-    set_deadline(run, timeout_seconds)
-    return run
+    with _OPERATION:
+        around = live_run()
+        if parent is None or (around is not None and around.is_within(parent.uid)):
+            parent = around
+        owner = owner_of(parent)
+        if parent is not None and owner is not None and parent.uid:
+            runtime = parent.owner_runtime
+            run = Operation(runtime, name_text(runtime, name), parent, owner)
+            set_deadline(run, timeout_seconds)
+            return run
+    return inert_operation(name)
 
 
 def new_client_run(
@@ -80,6 +92,7 @@ def new_client_run(
     attempt: int = 1,
     implicit: str | None = "client_run",
     where: str = "client_run",
+    reenters: bool = True,
 ) -> ClientRun | Reentry:
     """Return a fresh client run for a client id that came from data; it never raises for it.
 
@@ -91,28 +104,45 @@ def new_client_run(
         attempt: Which try it is.
         implicit: Job type of an implicit job; None: outside of a job nothing is recorded.
         where: Named where the client id is unusable.
+        reenters: Whether the client that `map` works on here goes on with the run it has.
     """
-    around = live_run()
-    home = job or job_of(around)
-    owner: Runtime = home.owner_runtime if home is not None else runtime()
-    if not owner.enabled or (home is None and implicit is None) or isinstance(home, InertJobRun):
-        return inert_client_run(client, home)
-    try:
-        clean = clean_client_id(client)
-    except UsageError as error:
-        return _without_id(client, home, where, error)
-    lender = owner_of(around)
-    if isinstance(lender, ClientRun) and lender.lends and lender.job is home and lender.name == clean.text:
-        return Reentry(lender)
+    with _CLIENT_RUN:
+        around = live_run()
+        home = job or job_of(around)
+        if (home is None and implicit is None) or isinstance(home, InertJobRun):
+            return inert_client_run(client, home)
+        owner = home.owner_runtime if home is not None else runtime()
+        if not owner.enabled or (home is not None and not home.uid):
+            return inert_client_run(client, home)
+        try:
+            clean = client_of(owner, client)
+        except UsageError as error:
+            return _without_id(client, home, where, error)
+        lender = owner_of(around) if reenters else None
+        if isinstance(lender, ClientRun) and lender.goes_on_as(clean.text, home):
+            return Reentry(lender)
+        run = _client_run(owner, clean.text, home, around, implicit or where, part=part, attempt=attempt)
+        run.client_note = clean.note
+        set_deadline(run, timeout_seconds)
+        return run
+    return inert_client_run(client, job)
+
+
+def _client_run(
+    owner: Runtime,
+    client_id: str,
+    home: JobRun | None,
+    around: RunHandle | None,
+    implicit: str,
+    *,
+    part: str,
+    attempt: int,
+) -> ClientRun:
     owns_job = home is None
     if home is None:
-        assert implicit is not None
-        home = JobRun(owner, implicit, around)
-    parent = around if around is not None and around.is_within(home.uid) and home.uid else home
-    run = ClientRun(owner, clean.text, home, parent, part=part, attempt=attempt, owns_job=owns_job)
-    run.client_note = clean.note
-    set_deadline(run, timeout_seconds)
-    return run
+        home = JobRun(owner, name_text(owner, implicit), around)
+    parent = around if around is not None and around.is_within(home.uid) else home
+    return ClientRun(owner, client_id, home, parent, part=part, attempt=attempt, owns_job=owns_job)
 
 
 def _without_id(client: object, job: JobRun | None, where: str, error: UsageError) -> InertClientRun:
@@ -120,7 +150,7 @@ def _without_id(client: object, job: JobRun | None, where: str, error: UsageErro
     text = f"a client run of {where} was not recorded: {error}"
     guard.note("client_id", text)
     if job is not None:
-        job.note(one_line(clip(text, 500)))
+        job.note(text)
     return inert_client_run(client, job)
 
 
@@ -138,5 +168,7 @@ def client_id_of(client: Any, key: Any) -> object:
         return key(client)
     try:
         return client[key]
-    except (TypeError, KeyError, IndexError):
+    except Exception:
+        if isinstance(client, Mapping):
+            raise
         return getattr(client, key)

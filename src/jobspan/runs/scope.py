@@ -7,12 +7,12 @@ decorator, the ``with`` block and the ``async with`` block.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from jobspan.exceptions import UsageError
 from jobspan.model.client_id import clean_client_id
-from jobspan.runs.current import live_run
 from jobspan.runs.handle import RunHandle
 from jobspan.runs.inert import Reentry
 from jobspan.runs.kinds import ClientRun, JobRun, Operation
@@ -25,8 +25,22 @@ H = TypeVar("H", bound=RunHandle)
 
 ClientSource = str | Callable[..., Any]
 
-_entered: dict[RunHandle | Reentry, Scope[Any]] = {}
-"""Entries of ``with`` blocks: found again here only where a block is left in another context."""
+
+class _Entry:
+    """One entering of a ``with`` block; entries of a context stand on each other."""
+
+    __slots__ = ("below", "left", "run", "scope")
+
+    def __init__(self, scope: Scope[Any], run: RunHandle | Reentry, below: _Entry | None) -> None:
+        self.scope = scope
+        self.run = run
+        self.below = below
+        self.left = False
+
+
+_top: ContextVar[_Entry | None] = ContextVar("jobspan_entry", default=None)
+_entered: dict[_Entry, None] = {}
+"""Blocks that are open: looked into only where one is left in another context."""
 
 _decorators: list[Callable[[Any, Any], Any]] = []
 
@@ -59,17 +73,16 @@ class Scope(Generic[H]):
     def __enter__(self) -> H:
         run = self.new_run()
         entered: H = run.__enter__()
-        _entered[run] = self
+        entry = _Entry(self, run, _top.get())
+        _entered[entry] = None
+        _top.set(entry)
         return entered
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        run = self._entered_run()
-        if run is None:
-            return None
-        _entered.pop(run, None)
-        return run.__exit__(kind, error, trace)
+        entry = self._leave()
+        return None if entry is None else entry.run.__exit__(kind, error, trace)
 
     async def __aenter__(self) -> H:
         return self.__enter__()
@@ -79,14 +92,22 @@ class Scope(Generic[H]):
     ) -> bool | None:
         return self.__exit__(kind, error, trace)
 
-    def _entered_run(self) -> RunHandle | Reentry | None:
-        """Return the innermost run of this context that this scope opened, else its latest one anywhere."""
-        run = live_run()
-        while run is not None:
-            if _entered.get(run) is self:
-                return run
-            run = run.parent
-        return next((one for one, scope in reversed(list(_entered.items())) if scope is self), None)
+    def _leave(self) -> _Entry | None:
+        """Take off the innermost entry of this context that this scope made, else its latest one anywhere."""
+        top = entry = _top.get()
+        while entry is not None and (entry.scope is not self or entry.left):
+            entry = entry.below
+        if entry is None:
+            entry = next((one for one in reversed(list(_entered)) if one.scope is self), None)
+        if entry is None:
+            return None
+        entry.left = True
+        _entered.pop(entry, None)
+        if top is not None and top.left:
+            while top is not None and top.left:
+                top = top.below
+            _top.set(top)
+        return entry
 
 
 class JobScope(Scope[JobRun]):

@@ -1,0 +1,219 @@
+"""The job: one execution of a batch function."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
+from json.encoder import encode_basestring_ascii as quote
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+
+from jobspan import _clock
+from jobspan._guard import guarded
+from jobspan.exceptions import LedgerError
+from jobspan.model.status import EXIT_CODES, Status, combine, success_rank
+from jobspan.runs.handle import RunHandle
+from jobspan.runs.option import Duration
+from jobspan.spans import names
+
+if TYPE_CHECKING:
+    from jobspan._runtime import Runtime
+    from jobspan.runs.kinds import ClientRun
+    from jobspan.runs.outcome import ClientOutcome
+    from jobspan.runs.scope import ClientRunScope
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_RUN_ID = guarded("job.run_id")
+
+
+class JobRun(RunHandle):
+    """One execution of a batch function. Made by ``job(...)``."""
+
+    kind: ClassVar[str] = "job"
+    __slots__ = ("_id", "_parts", "_tally", "unentered")
+
+    def __init__(self, runtime: Runtime, job_type: str, parent: RunHandle | None) -> None:
+        super().__init__(runtime, job_type, parent)
+        self._id = ""
+        self._tally: Counter[Status] = Counter()
+        self._parts: dict[tuple[str, str], Status] = {}
+        """Of parts that may be tried again: the best status so far."""
+        self.unentered = 0
+        """Client runs that a loop gave out and that were never entered."""
+        self._span_name = f"job {job_type}"
+
+    @property
+    def job_type(self) -> str:
+        """The type of the job."""
+        return self.name
+
+    @property
+    def run_id(self) -> str:
+        """``YYMMDD-HHMMSS``; with a suffix ``~…`` while it is provisional. Empty before the job is open."""
+        return self._id
+
+    def take_id(self, run_id: str) -> None:
+        """Take the run id of the job that was opened elsewhere."""
+        self._id = run_id
+
+    @property
+    def job_uid(self) -> str:
+        """The inside name of the job."""
+        return self.uid
+
+    def client(
+        self,
+        client_id: str | int,
+        *,
+        part: str | None = None,
+        attempt: int = 1,
+        timeout: Duration | None = None,
+    ) -> ClientRunScope:
+        """Return one client's share of this job: ``with j.client("Guy-Wilson") as run:``.
+
+        Entering it again opens another part; parts add up. With `part`, a second entry with a higher
+        `attempt` is another try of the same part: results come from the best one.
+
+        Raises:
+            UsageError: The client id is empty or neither str nor int, or an option is wrong.
+        """
+        from jobspan.runs.scope import ClientRunScope
+
+        return ClientRunScope(client_id, part=part, attempt=attempt, timeout=timeout, job=self)
+
+    def clients(
+        self,
+        clients: Iterable[T],
+        *,
+        key: str | Callable[[T], Any] | None = None,
+        on_error: Literal["continue", "raise"] = "continue",
+        timeout: Duration | None = None,
+    ) -> Iterator[ClientRun]:
+        """Yield a client run for each client: ``for run in j.clients(xs, key="id"): with run: …``.
+
+        An `Exception` that leaves the ``with`` block is recorded and the loop goes on (on_error="raise"
+        lets it pass); ``run.client`` is the client as it came. A job that was canceled, or is past its
+        own timeout, stops the loop.
+
+        Args:
+            clients: Any iterable; taken one by one.
+            key: Where the client id is: a key or attribute name, or a function; default: the client itself.
+            on_error: What becomes of exceptions of the body.
+            timeout: For each client.
+        """
+        from jobspan.runs.clients import each_client
+
+        return each_client(self, clients, key, on_error, timeout)
+
+    def map(
+        self,
+        function: Callable[[T], R],
+        clients: Iterable[T],
+        *,
+        key: str | Callable[[T], Any] | None = None,
+        concurrency: int | None = None,
+        retries: int = 0,
+        timeout: Duration | None = None,
+        executor: Any = None,
+    ) -> list[ClientOutcome[T, R]]:
+        """Call `function` for each client on threads, each in a client run; return outcomes in order.
+
+        The context is carried, a failing client does not stop the others, and a retry is another
+        attempt of the same part: its results count once, its spend counts each time.
+
+        Args:
+            function: Called with one client.
+            clients: Any iterable; taken as threads become free.
+            key: Where the client id is, as in `clients`.
+            concurrency: How many clients are worked on at once; default 1, with an `executor` its size.
+            retries: How often a client that failed is tried again.
+            timeout: For each attempt; enforced at `checkpoint`.
+            executor: Anything with ``submit``, in the place of a thread pool of our own. In another
+                process the run goes on there as itself, where the ledger is the same.
+
+        Raises:
+            UsageError: An option is wrong.
+        """
+        from jobspan.runs.mapping import map_clients
+
+        return map_clients(self, function, clients, key, concurrency, retries, timeout, executor)
+
+    async def amap(
+        self,
+        function: Callable[[T], Awaitable[R]],
+        clients: Iterable[T] | AsyncIterable[T],
+        *,
+        key: str | Callable[[T], Any] | None = None,
+        concurrency: int = 1,
+        retries: int = 0,
+        timeout: Duration | None = None,
+    ) -> list[ClientOutcome[T, R]]:
+        """Do what `map` does, in asyncio tasks; a client past its `timeout` is canceled.
+
+        Raises:
+            UsageError: An option is wrong.
+        """
+        from jobspan.runs.amapping import amap_clients
+
+        return await amap_clients(self, function, clients, key, concurrency, retries, timeout)
+
+    @property
+    def exit_code(self) -> int:
+        """What ``sys.exit`` is given: 0 Completed, 1 Failed, 2 with errors, 124 Timed_out, 130 Canceled.
+
+        Read from the ledger (at most 2 s), else what this process knows. 0 while the job still runs.
+        """
+        status: Status | None = None
+        with guarded("job.exit_code"):
+            try:
+                with self._runtime.reading() as reader:
+                    status = reader.status(self.uid)
+            except LedgerError:
+                status = None
+        return EXIT_CODES.get(status or self._status, 0)
+
+    def _start(self) -> None:
+        with _RUN_ID:
+            self._id = self._runtime.new_run_id(_clock.now_ns())
+        super()._start()
+        moved_ns = _clock.resync()
+        if moved_ns:
+            self.note(f"the clock of this machine was moved by {moved_ns / 1e9:+.0f} s")
+        self._runtime.job_boundary()
+
+    def _finish(self, error: BaseException | None) -> None:
+        if self.unentered:
+            self.note(
+                f"{self.unentered} client runs were given out by clients() and never entered;"
+                " write: for run in j.clients(...): with run: ..."
+            )
+        super()._finish(error)
+        self._runtime.job_boundary()
+
+    def _opening(self, now_ns: int) -> str:
+        return f'"kind":"j","job":"{self.uid}","name":{quote(self.name)},"id":{quote(self._id)}'
+
+    def _attributes(self) -> dict[str, Any]:
+        return {
+            names.RUN_ID: self._id,
+            names.RUN_KIND: self.kind,
+            names.JOB_ID: self._id,
+            names.JOB_TYPE: self.name,
+        }
+
+    def _log_names(self) -> dict[str, str]:
+        return {"run_id": self._id, "job_type": self.name}
+
+    @property
+    def _status(self) -> Status:
+        if self._left is None:
+            return Status.RUNNING
+        return combine(self._left, [*self._tally, *self._parts.values()], errors=self._errors > 0)
+
+    def count_client(self, status: Status, part: tuple[str, str] | None) -> None:
+        """Take note of how a client run of this process ended; the best try of a `part` counts."""
+        if part is None:
+            self._tally[status] += 1
+        elif part not in self._parts or success_rank(status) > success_rank(self._parts[part]):
+            self._parts[part] = status

@@ -1,0 +1,76 @@
+"""Texts that come from elsewhere, made fit for a record: asked for without trust, and without secrets."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from jobspan.model.client_id import MAX_LENGTH, CleanClientId, clean_client_id
+from jobspan.model.text import attempt, clip, multi_line, one_line
+
+if TYPE_CHECKING:
+    from jobspan._runtime import Runtime
+
+TEXT_LIMIT = 4_000
+_READ = 65_536
+"""So much of a text is read; secrets are taken out before it is cut to what is shown."""
+_DIGITS = 16
+
+
+def said(value: object) -> str:
+    """Return `str(value)`; where that fails, what kind of object it is."""
+    if type(value) is str:
+        return value
+    text = attempt(lambda: str.__str__(str(value)))
+    return f"<{type(value).__name__} without a text>" if text is None else text
+
+
+def text_of(runtime: Runtime, value: object) -> str:
+    """Return any object as text of a few lines, without secrets."""
+    if isinstance(value, BaseException):
+        kind, message = runtime.describe(value)
+        return message if message.startswith(kind) else f"{kind}: {message}"
+    return clip(multi_line(runtime.redact(clip(said(value), _READ))), TEXT_LIMIT)
+
+
+def line_of(runtime: Runtime, value: object, limit: int = 200) -> str:
+    """Return any object as one line, without secrets."""
+    return clip(one_line(runtime.redact(clip(said(value), _READ))), limit)
+
+
+def key_of(runtime: Runtime, value: object) -> str:
+    """Return any object as a key: different ones stay different, though secrets are taken out."""
+    text = said(value)
+    shown = one_line(runtime.without_secrets(clip(text, _READ)))
+    if shown == text and len(text) <= 500:
+        return text
+    return f"{clip(shown, 500 - _DIGITS - 1)}~{_digest(text)}"
+
+
+def name_text(runtime: Runtime, name: str) -> str:
+    """Return the name of a job type, operation, model or source, without secrets."""
+    return clip(_known_name(runtime.without_secrets, name), 200)
+
+
+def client_of(runtime: Runtime, value: object) -> CleanClientId:
+    """Return how the client id `value` is stored; a secret in it is replaced, other ids stay other ids.
+
+    Raises:
+        UsageError: It is none.
+    """
+    clean = clean_client_id(value)
+    shown = _known_name(runtime.without_secrets, clean.text)
+    if shown == clean.text:
+        return clean
+    text = f"{shown[: MAX_LENGTH - _DIGITS - 1]}~{_digest(clean.text)}"
+    return CleanClientId(text, "client id held a secret, which was replaced")
+
+
+@lru_cache(maxsize=4096)
+def _known_name(without_secrets: object, text: str) -> str:
+    return one_line(without_secrets(text))  # type: ignore[operator]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:_DIGITS]

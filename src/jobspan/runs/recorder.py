@@ -1,0 +1,245 @@
+"""What a live run records: counts, notes, errors, usage and cost, each one append to the journal.
+
+Safe after the end of the run, from any thread, signal handler and forked child: no lock is taken, and
+what a method recorded is durable when it returns. Nothing raises into the work.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from itertools import count
+from json.encoder import encode_basestring_ascii as quote
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from jobspan import _clock, _log
+from jobspan._guard import guarded
+from jobspan.model.columns import COUNTERS
+from jobspan.model.counters import clean_count, clean_money
+from jobspan.model.event import write_event
+from jobspan.model.numbers import Sums
+from jobspan.runs.counting import mark_counted, uncounted
+from jobspan.runs.naming import key_of, line_of, name_text, said, text_of
+from jobspan.runs.usage import usage_event
+
+if TYPE_CHECKING:
+    from jobspan._runtime import Runtime
+
+_getpid = os.getpid
+_pens = count().__next__
+_LOGGING = guarded("run.log")
+
+Pen = tuple[int, str, Callable[[], int]]
+"""Who writes: the process, the start of each event with the writer id in it, and its next number.
+
+One object, so that threads of a forked child that take up a run at once never mix two writers.
+"""
+
+
+class Recorder(ABC):
+    """The recording half of a run."""
+
+    kind: ClassVar[str]
+    __slots__ = ("_counts", "_epoch", "_errors", "_pen", "_runtime", "name", "uid")
+
+    def __init__(self, runtime: Runtime, name: str) -> None:
+        self._runtime = runtime
+        self.name = name
+        self.uid = ""
+        self._counts: Sums = {}
+        self._epoch = 0
+        self._errors = 0
+        self._pen: Pen | None = None
+
+    @guarded("run.add")
+    def add(self, /, **counters: int) -> None:
+        """Add to counters: ``run.add(posts=43, leads=120)``.
+
+        Any name will do; `posts`, `leads` and `items` have columns. A value that is no whole number
+        of 0 or more is dropped, and a note says so.
+        """
+        clean: Sums = {}
+        for name, value in counters.items():
+            if type(value) is not int or not 0 <= value < 9_007_199_254_740_992:
+                number, reason = clean_count(value)
+                if number is None:
+                    self._drop(name, reason)
+                    continue
+                value = number
+            name = COUNTERS.get(name, name)
+            clean[name] = clean.get(name, 0) + value
+            self._counts[name] = self._counts.get(name, 0) + value
+        if clean:
+            body = ",".join([f"{quote(name)}:{value}" for name, value in clean.items()])
+            epoch = f',"x":{self._epoch}' if self._epoch else ""
+            self._write(f'"e":"add","c":{{{body}}}{epoch}')
+
+    @guarded("run.note")
+    def note(self, text: object) -> None:
+        """Add a line to System Notes."""
+        self._emit({"e": "note", "text": text_of(self._runtime, text)})
+
+    @guarded("run.error")
+    def error(self, error: BaseException | str, *, item: object = None) -> None:
+        """Record an error that did not end the run; `item` names what it happened to.
+
+        One exception object counts once, at the innermost run that meets it.
+        """
+        what = "" if item is None else line_of(self._runtime, item)
+        if not isinstance(error, BaseException):
+            self._write_error("Error", text_of(self._runtime, error), what)
+            return
+        self._book(error, what)
+
+    @guarded("run.item")
+    def item(self, key: object, **counters: int) -> None:
+        """Count one item once, whatever how often it is booked: ``run.item(lead.id, leads=1)``.
+
+        The same key again replaces its numbers. Without counters it counts as ``items=1``.
+        """
+        clean: Sums = {}
+        for name, value in (counters or {"items": 1}).items():
+            number, reason = clean_count(value)
+            if number is None:
+                self._drop(name, reason)
+            else:
+                clean[COUNTERS.get(name, name)] = number
+        epoch = {"x": self._epoch} if self._epoch else {}
+        self._emit({"e": "item", "key": key_of(self._runtime, key), "c": clean, **epoch})
+
+    @guarded("run.skip")
+    def skip(self, reason: object = "skipped") -> None:
+        """Say that there is nothing to do here; records and returns. A skipped run counts nowhere."""
+        self._emit({"e": "skip", "reason": text_of(self._runtime, reason)})
+
+    @guarded("run.set")
+    def set(self, /, **fields: object) -> None:
+        """Set columns by their snake_case names: ``run.set(posts_processed=12, apify_run_id="…")``.
+
+        A number set takes away what was added to it before.
+        """
+        from jobspan.runs.field import set_event
+
+        self._epoch += 1
+        event, notes = set_event(fields, lambda value: text_of(self._runtime, value))
+        self._emit({"e": "set", **event, "x": self._epoch})
+        for note in notes:
+            self.note(note)
+
+    @guarded("run.record_usage")
+    def record_usage(
+        self,
+        *,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        cached_tokens: int | None = None,
+        reasoning_tokens: int | None = None,
+        model: str | None = None,
+        provider: str | None = None,
+        id: str | None = None,
+        cost_usd: object = None,
+    ) -> None:
+        """Book the tokens of one LLM call; the same `id` again replaces it.
+
+        Args:
+            input_tokens: All input, cached tokens included.
+            output_tokens: All output, reasoning included.
+            cached_tokens: How many of the input were read from a cache.
+            reasoning_tokens: How many of the output were reasoning.
+            model: The model's name.
+            provider: The provider's name.
+            id: The provider's id of the response.
+            cost_usd: What it cost, if known.
+        """
+        numbers = {
+            "prompt": input_tokens,
+            "completion": output_tokens,
+            "cached": cached_tokens,
+            "reasoning": reasoning_tokens,
+        }
+        event, problems = usage_event(numbers, cost_usd)
+        names = {"model": self._name(model), "provider": self._name(provider)}
+        key = None if id is None else key_of(self._runtime, id)
+        self._emit({"e": "usage", **event, **names, "key": key})
+        for problem in problems:
+            self.note(problem)
+
+    @guarded("run.record_cost")
+    def record_cost(self, source: str, usd: object, *, id: object = None) -> None:
+        """Book a cost in US dollars: ``run.record_cost("apify", usd="0.1834", id=apify_run_id)``.
+
+        The same `id` again replaces it: a preliminary cost may be corrected. A job counts each id once.
+        """
+        name = self._name(source) or "unknown"
+        micro, reason = clean_money(usd)
+        if micro is None:
+            self._drop(f"cost of {name}", reason)
+            return
+        key = None if id is None else key_of(self._runtime, id)
+        self._emit({"e": "cost", "source": name, "key": key, "micro_usd": micro})
+
+    def _name(self, value: object) -> str | None:
+        return None if value is None else name_text(self._runtime, said(value))
+
+    def _drop(self, name: str, reason: str | None) -> None:
+        self.note(f"{line_of(self._runtime, name, 100)} was left out: {reason}")
+
+    # --- errors
+
+    def _book(self, error: BaseException, item: str, told: tuple[str, str] | None = None) -> None:
+        """Book an exception, or what of a group is not booked yet; `told` is its description, if known."""
+        for each in uncounted(error, self._booking_uids()):
+            kind, message = told if told is not None and each is error else self._runtime.describe(each)
+            mark_counted(each, self._uids())
+            self._write_error(kind, message, item)
+        mark_counted(error, self._uids())
+
+    def _write_error(self, kind: str, message: str, item: str) -> None:
+        place = self.name if self.kind == "operation" else ""
+        self._count_error()
+        self._emit({"e": "error", "type": kind, "message": message, "item": item, "place": place})
+        with _LOGGING:
+            fields = {**self.log_fields(), "type": kind, "message": message, "item": item}
+            _log.event(logging.INFO, "jobspan.error.recorded", **fields)
+
+    @abstractmethod
+    def _uids(self) -> list[str]:
+        """Return the uids of this run and of those around it."""
+
+    @abstractmethod
+    def _booking_uids(self) -> list[str]:
+        """Return the uids of this run and of those whose errors are its own: up to its client run or job."""
+
+    @abstractmethod
+    def _count_error(self) -> None:
+        """Count an error for the status this process knows."""
+
+    @abstractmethod
+    def log_fields(self) -> dict[str, str]:
+        """Return what log records of this run carry: run_id, client_id, job_type, operation."""
+
+    def take_pen(self) -> None:
+        """Write to a run that another process has opened."""
+        self._pen = (0, "", count().__next__)  # of no process: the first event takes one of its own
+
+    # --- writing
+
+    def _emit(self, event: dict[str, Any]) -> None:
+        self._write(write_event(event)[1:-1])
+
+    def _write(self, body: str, at_ns: int = 0) -> None:
+        """Write one event of this run; `body` is its own part, as JSON text without braces."""
+        pen = self._pen
+        if pen is None:
+            return
+        if pen[0] != _getpid():
+            pen = self._pen = self._other_pen()
+        self._runtime.append(f'{{{pen[1]},"q":{pen[2]()},"t":{at_ns or _clock.now_ns()},{body}}}')
+
+    def _other_pen(self) -> Pen:
+        """Return a pen for a process that did not open this run: its events have a writer id of their own."""
+        pid = _getpid()
+        writer = f"{self.uid}.{self._runtime.uid_prefix(pid)}{_pens():x}"
+        return pid, f'"w":"{writer}","p":"{self.uid}"', count().__next__
