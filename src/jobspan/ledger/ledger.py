@@ -186,7 +186,7 @@ class Ledger:
     def _open(self) -> sqlite3.Connection:
         if _is_forked_unseen():
             raise LedgerError(
-                "this process was forked by C code while the ledger was open; another process folds its journal"
+                "this process was forked by C code while the ledger was open; another one folds its journal"
             )
         if self._connection is not None and inode_of(self.path) != self._inode:
             self._drop()
@@ -207,7 +207,7 @@ class Ledger:
             connection.close()
 
     def abandon(self) -> bool:
-        """Let go, unclosed, of a connection that was opened in the parent of this process; True if there is one."""
+        """Let go, unclosed, of a connection made in the parent of this process; True if there was one."""
         if self._connection is None or self._pid == os.getpid():
             return False
         _abandoned.append(self._connection)
