@@ -197,6 +197,8 @@ def set_aside(place: Place, inode: int | None) -> Path | None:
                     part.rename(target.with_name(target.name + suffix))
         except OSError as error:
             raise LedgerError(f"{path} is damaged and cannot be moved away ({error})") from error
+        with suppress(OSError):
+            os.truncate(place.root / "ledger.lock", 0)  # that it is missing now is no news
     return target
 
 
