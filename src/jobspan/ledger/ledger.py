@@ -6,7 +6,7 @@ import os
 import sqlite3
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
 from pathlib import Path
@@ -143,7 +143,7 @@ class Ledger:
             yield LedgerReader(self._open(), self._zone)
 
     @contextmanager
-    def _copy(self) -> Iterator[sqlite3.Connection]:
+    def _copy(self) -> Generator[sqlite3.Connection]:
         with fork_gate.held():
             copy = connect_copy(self.path, trust_locks=not _is_forked_unseen())
             folder = Folder(self.place, lambda start_ns: None)
