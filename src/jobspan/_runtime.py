@@ -10,7 +10,7 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -143,7 +143,7 @@ class Runtime:
             self.journal.sync()
 
     @contextmanager
-    def reading(self, seconds: float = 2.0) -> Iterator[LedgerReader]:
+    def reading(self, seconds: float = 2.0) -> Generator[LedgerReader]:
         """Give a reader of the ledger that sees every event written so far.
 
         Raises:

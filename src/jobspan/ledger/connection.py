@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -211,7 +211,7 @@ def inode_of(path: Path) -> int | None:
 
 
 @contextmanager
-def _alone(place: Place) -> Iterator[bool]:
+def _alone(place: Place) -> Generator[bool]:
     """Keep others from opening or moving the ledger meanwhile; gives whether one was made here before."""
     with ExitStack() as stack:
         try:

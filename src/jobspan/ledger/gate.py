@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from jobspan.ledger.trouble import BusyLedgerError
@@ -24,7 +24,7 @@ class ForkGate:
         self._forking: list[threading.RLock] = []
 
     @contextmanager
-    def held(self, seconds: float = -1.0) -> Iterator[None]:
+    def held(self, seconds: float = -1.0) -> Generator[None]:
         """Hold the gate; wait for it at most `seconds` (negative: as long as it takes).
 
         Raises:

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import time
 import weakref
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
 from pathlib import Path
@@ -124,7 +124,7 @@ class Ledger:
         return folded
 
     @contextmanager
-    def reading(self, *, seconds: float = 2.0) -> Iterator[LedgerReader]:
+    def reading(self, *, seconds: float = 2.0) -> Generator[LedgerReader]:
         """Give a reader that sees the ledger and what the live journals hold, after folding them.
 
         Where the ledger cannot be written now (locked, read-only), a copy in memory is folded instead.
