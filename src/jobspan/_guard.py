@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -31,6 +32,12 @@ class Guard:
         self.last_error: str | None = None
         self.describe: Callable[[BaseException], str] = lambda error: type(error).__name__
         """Turns an exception into text that holds no secret; set by the composition root."""
+
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._renew_lock)  # a thread of the parent may have held it
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.RLock()
 
     def report(self, where: str, error: BaseException) -> None:
         """Count `error`, which happened in `where`; raise it again in strict mode."""

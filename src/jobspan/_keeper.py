@@ -5,10 +5,8 @@ Nothing depends on it: without it (a fork, an exit, a fault) the next process fo
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
 
 from jobspan import _clock
 from jobspan._guard import guard, guarded
@@ -21,6 +19,9 @@ _HEARTBEAT_SECONDS = 5.0
 _SYNC_SECONDS = 1.0
 _TIDY_SECONDS = 3600.0
 _SLICE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 4.0
+_STUCK_SECONDS = 2.0
+"""A ledger locked for so long, into which nobody commits, is not held by a folding process."""
 
 
 class Keeper:
@@ -29,35 +30,35 @@ class Keeper:
     Args:
         ledger: Folded into.
         journal: This process's own.
-        memory_events: Gives events that are in no file.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        journal: JournalWriter,
-        memory_events: Callable[[], Sequence[tuple[str, str]]],
-    ) -> None:
+    def __init__(self, ledger: Ledger, journal: JournalWriter) -> None:
         self._ledger = ledger
         self._journal = journal
-        self._memory_events = memory_events
         self._stopped = threading.Event()
-        self._lock = threading.RLock()
+        self._starters: dict[int, object] = {}
         self.pid = 0
-        """The process whose thread is running; 0 when none is. Compared before each job opens."""
+        """The process whose thread is running; 0 when none is. Compared before each run opens."""
         self._position = -1
-        self._beat_at = self._sync_at = self._tidy_at = self._swept_at = 0.0
+        self._beat_at = self._sync_at = self._tidy_at = self._swept_at = self._fold_at = 0.0
+        self._pause_seconds = 0.0
+        self._contention = Contention(ledger)
 
     def start(self) -> None:
         """Start the thread unless this process has it; cheap enough for every opening of a run."""
-        if self.pid == os.getpid() or self._stopped.is_set():
+        pid = os.getpid()
+        if self.pid == pid or self._stopped.is_set():
             return
-        with self._lock, guarded("keeper.start"):
-            if self.pid == os.getpid():
-                return
-            self.pid = os.getpid()
-            self._tidy_at = _clock.monotonic() + 60.0
-            threading.Thread(target=self._work, name="jobspan-keeper", daemon=True).start()
+        mine = object()
+        if self._starters.setdefault(pid, mine) is not mine:  # no lock: a fork would inherit it held
+            return
+        self.pid = pid
+        self._tidy_at = _clock.monotonic() + 60.0
+        with guarded("keeper.start"):
+            try:
+                threading.Thread(target=self._work, name="jobspan-keeper", daemon=True).start()
+            except RuntimeError as error:  # no more threads, or the interpreter ends
+                guard.note("keeper.start", f"{error}; the next process folds what this one records")
 
     def stop(self) -> None:
         """Have the thread end; it is not waited for."""
@@ -66,13 +67,16 @@ class Keeper:
     def fold_now(self, timeout: float) -> bool:
         """Fold everything, waiting for other folding processes; True iff nothing is left within `timeout`."""
         until = _clock.monotonic() + timeout
+        contention = Contention(self._ledger)
         while True:
             left = max(0.0, until - _clock.monotonic())
             try:
-                return self._ledger.fold(seconds=left, busy_seconds=min(left, 1.0), extra=self._memory_events)
+                return self._ledger.fold(seconds=left, busy_seconds=min(left, 0.5))
             except BusyLedgerError as error:
+                contention.met()
                 if _clock.monotonic() >= until:
-                    guard.note("ledger.busy", str(error), level=logging.INFO)
+                    if not contention.has_moved:
+                        guard.note("ledger.busy", str(error))
                     return False
             except LedgerError as error:
                 guard.note("ledger", str(error))
@@ -94,7 +98,7 @@ class Keeper:
             self._beat_at = now + _HEARTBEAT_SECONDS
             self._journal.touch()
         sweep = now >= self._swept_at
-        if moved or sweep or self._journal.buffered:
+        if now >= self._fold_at and (moved or sweep or self._journal.buffered):
             self._swept_at = now + _HEARTBEAT_SECONDS if sweep else self._swept_at
             if self._fold(sweep):
                 self._position = position
@@ -103,10 +107,45 @@ class Keeper:
             self._ledger.tidy()
 
     def _fold(self, sweep: bool) -> bool:
+        """Fold for a while; True if there is no need to come back before something is written."""
         try:
-            return self._ledger.fold(seconds=_SLICE_SECONDS, extra=self._memory_events, sweep=sweep)
-        except BusyLedgerError:
-            return True  # another process folds, this one's journal with it
+            is_all = self._ledger.fold(seconds=_SLICE_SECONDS, sweep=sweep)
+        except BusyLedgerError as error:
+            self._contention.met()
+            if self._contention.is_stuck:
+                guard.note("ledger.busy", str(error))
+            return self._contention.has_moved  # then another process folds, this one's journal with it
         except LedgerError as error:
             guard.note("ledger", str(error))
+            # Folding in vain costs the work its interpreter lock: try less and less often.
+            self._pause_seconds = min(_LONGEST_PAUSE_SECONDS, 2 * self._pause_seconds + _EVERY_SECONDS)
+            self._fold_at = _clock.monotonic() + self._pause_seconds
             return False
+        self._pause_seconds = 0.0
+        self._contention = Contention(self._ledger)
+        return is_all
+
+
+class Contention:
+    """Tells a ledger in which another process folds from one that somebody just keeps locked."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._count: int | None = None
+        self._since: float | None = None
+        self.has_moved = False
+        """Somebody has committed meanwhile."""
+
+    def met(self) -> None:
+        """Take note that the ledger is locked now."""
+        count = self._ledger.change_count()
+        if self._since is None:
+            self._since = _clock.monotonic()
+        elif count != self._count:
+            self._since, self.has_moved = _clock.monotonic(), True
+        self._count = count
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it has been locked for long and nobody commits."""
+        return self._since is not None and _clock.monotonic() - self._since > _STUCK_SECONDS

@@ -9,7 +9,8 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -25,6 +26,7 @@ from jobspan._settings import Settings, load
 from jobspan.exceptions import SettingsError
 from jobspan.journal.claim import RunIdClaims
 from jobspan.journal.identity import current as current_process
+from jobspan.journal.place import Place
 from jobspan.journal.writer import JournalWriter
 from jobspan.ledger.ledger import Ledger
 from jobspan.ledger.reading import LedgerReader
@@ -78,11 +80,12 @@ class Runtime:
         self.without_secrets = _built_in_redactor()
         """Takes secrets out of names and ids, whatever redactor was given for texts."""
         self._redactor = redactor or self.without_secrets
-        self.ledger = Ledger(settings.ledger, self._claim, settings.timezone)
+        place = Place(settings.ledger)
         sizes = {} if segment_bytes is None else {"segment_bytes": segment_bytes}
-        self.journal = JournalWriter(self.ledger.place, _header, **sizes)
+        self.journal = JournalWriter(place, _header, **sizes)
         self.append = self.journal.append
-        self.claims = RunIdClaims(self.ledger.place)
+        self.claims = RunIdClaims(place)
+        self.ledger = Ledger(settings.ledger, self._claim, settings.timezone, _Backlog(self.journal))
         self.pipeline = SpanPipeline(
             exporters=exporters,
             span_processors=span_processors,
@@ -90,7 +93,7 @@ class Runtime:
             redact=self.redact,
         )
         self._prefix = (0, "")
-        self.keeper = Keeper(self.ledger, self.journal, self._memory_events)
+        self.keeper = Keeper(self.ledger, self.journal)
 
     def redact(self, text: str) -> str:
         """Return `text` without secrets; where the redactor fails, nothing of it."""
@@ -139,20 +142,14 @@ class Runtime:
             self.journal.sync()
 
     @contextmanager
-    def reading(self, seconds: float = 2.0) -> Iterator[LedgerReader]:
+    def reading(self, seconds: float = 2.0) -> Generator[LedgerReader]:
         """Give a reader of the ledger that sees every event written so far.
 
         Raises:
             LedgerError: The ledger can be neither written nor read.
         """
-        with self.ledger.reading(seconds=seconds, extra=self._memory_events) as reader:
+        with self.ledger.reading(seconds=seconds) as reader:
             yield reader
-
-    def _memory_events(self) -> list[tuple[str, str]]:
-        if not self.journal.buffered:
-            return []
-        process = current_process().uid
-        return [(process, payload) for payload in self.journal.buffered_payloads()]
 
     def flush(self, timeout: float) -> bool:
         """Fold and export everything of this process; True iff all of it is done within `timeout` seconds."""
@@ -162,11 +159,15 @@ class Runtime:
         exported = self.pipeline.force_flush(max(0.0, until - _clock.monotonic()))
         return folded and exported and not self.journal.buffered
 
-    def shutdown(self, timeout: float) -> None:
-        """Fold and export within `timeout` seconds, and let go of all files and threads."""
+    def shutdown(self, timeout: float, *, keep_journal: bool = False) -> None:
+        """Fold and export within `timeout` seconds, and let go of all files and threads.
+
+        With `keep_journal` the journal's lock is held on, for runs still open: they are not dead.
+        """
         until = _clock.monotonic() + timeout
         self.keeper.stop()
-        self.journal.close()
+        if not keep_journal:
+            self.journal.close()
         if timeout > 0:
             self.keeper.fold_now(timeout)
         self.pipeline.shutdown(max(0.0, until - _clock.monotonic()))
@@ -192,6 +193,24 @@ class Runtime:
         )
 
 
+class _Backlog:
+    """The events of this process that wait in memory, as the ledger takes them."""
+
+    def __init__(self, journal: JournalWriter) -> None:
+        self._journal = journal
+
+    def events(self) -> list[tuple[str, str]]:
+        """Return (process uid, payload) of each, after one that says which process that is."""
+        if not self._journal.buffered:
+            return []
+        process = current_process().uid
+        return [(process, text) for text in [_header(), *self._journal.buffered_payloads()]]
+
+    def forget(self, events: Sequence[tuple[str, str]]) -> None:
+        """Let go of events that are in the ledger now."""
+        self._journal.forget([payload for _, payload in events[1:]])
+
+
 def _header() -> str:
     """Return the first record of a journal: who writes it."""
     process = current_process()
@@ -208,6 +227,17 @@ def _built_in_redactor() -> Callable[[str], str]:
 
 _lock = threading.RLock()
 _runtime: Runtime | None = None
+_former: weakref.WeakSet[Runtime] = weakref.WeakSet()
+"""Runtimes replaced by `configure` that open runs still hold."""
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)  # another thread may have held it in the parent
 
 
 def runtime() -> Runtime:
@@ -279,7 +309,8 @@ def configure(
         _install(new)
     if old is not None:
         with guarded("configure"):
-            old.shutdown(old.settings.exit_flush)
+            _former.add(old)
+            old.shutdown(old.settings.exit_flush, keep_journal=True)
 
 
 def flush(timeout: float = 10.0) -> bool:
@@ -313,7 +344,12 @@ def health() -> Health:
 
 
 def _at_exit() -> None:
+    current = _runtime
+    until = _clock.monotonic() + (0.0 if current is None else current.settings.exit_flush)
     shutdown()
+    for old in list(_former):
+        with guarded("shutdown"):
+            old.shutdown(max(0.0, until - _clock.monotonic()))
 
 
 atexit.register(_at_exit)

@@ -54,6 +54,12 @@ class Backlog:
         self._payloads.extendleft(reversed(payloads))
         self._bytes += sum(len(payload) + _OVERHEAD for payload in payloads)
 
+    def forget(self, payloads: list[str]) -> None:
+        """Remove these very objects from the front: they are safe elsewhere."""
+        known = {id(payload) for payload in payloads}
+        while self._payloads and id(self._payloads[0]) in known:
+            self._bytes -= len(self._payloads.popleft()) + _OVERHEAD
+
     def payloads(self) -> list[str]:
         """Return what waits, oldest first."""
         return list(self._payloads)

@@ -10,6 +10,7 @@ import contextlib
 import os
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -180,9 +181,15 @@ def retire(path: Path, place: Place, *, owner_gone: bool = False) -> bool:
 
 
 def prune_done(
-    place: Place, keep_seconds: float = _WEEK_SECONDS, keep_bytes: int = 256 * 1024 * 1024
+    place: Place,
+    keep_seconds: float = _WEEK_SECONDS,
+    keep_bytes: int = 256 * 1024 * 1024,
+    *,
+    spare: Callable[[Path], bool] = lambda path: False,
 ) -> list[Path]:
     """Delete journals set aside longer ago than `keep_seconds`, then the oldest beyond `keep_bytes`.
+
+    Those `spare` says yes to are kept: nobody has read them yet.
 
     Returns:
         The deleted ones. Leftovers of processes that died while opening a journal go as well.
@@ -200,6 +207,8 @@ def prune_done(
     deleted: list[Path] = []
     for since_ns, size, path in sorted(ages, reverse=True):
         kept_bytes += size
+        if spare(path):
+            continue
         if now_ns - since_ns > keep_seconds * 1e9 or kept_bytes > keep_bytes:
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -251,7 +260,7 @@ def _listed(folder: Path) -> list[Path]:
     except OSError:
         return []
     found = [folder / name for name in names if name.endswith(SUFFIX) and not name.startswith(".")]
-    return sorted(found, key=_age_order)
+    return sorted(found, key=age_order)
 
 
 def _hidden(folder: Path) -> list[Path]:
@@ -262,7 +271,8 @@ def _hidden(folder: Path) -> list[Path]:
     return [folder / name for name in names if name.startswith(".") and name.endswith(HIDDEN_SUFFIX)]
 
 
-def _age_order(path: Path) -> tuple[int, str]:
+def age_order(path: Path) -> tuple[int, str]:
+    """Return what sorts journals by the start of their writers, the oldest first."""
     parts = path.name.split("-")
     started = parts[1] if len(parts) > 1 else ""
     return (int(started) if started.isdecimal() and started.isascii() else 0, path.name)

@@ -175,6 +175,12 @@ class JournalWriter:
         with state.lock:
             return state.backlog.payloads()
 
+    def forget(self, payloads: list[str]) -> None:
+        """Let go of `buffered_payloads` that somebody has stored."""
+        state = self._state()
+        with state.lock:
+            state.backlog.forget(payloads)
+
     # -- the rare roads -------------------------------------------------------------------------
 
     def _state(self) -> WriterState:

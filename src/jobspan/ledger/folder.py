@@ -12,7 +12,6 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from jobspan import _clock, _log
 from jobspan._guard import guarded
@@ -20,6 +19,7 @@ from jobspan.journal import reader
 from jobspan.journal.identity import ProcessIdentity, is_gone
 from jobspan.journal.place import Place
 from jobspan.ledger import queries
+from jobspan.ledger.connection import check_version
 from jobspan.ledger.run_ids import settle_run_ids
 from jobspan.ledger.store import SqliteStore, select_many
 from jobspan.model.event import Event, read_event
@@ -32,6 +32,10 @@ _SILENT_NS = 15_000_000_000
 LOST_AFTER_SECONDS = 15 * 60
 """A process that cannot be looked at (another host) is given up after this silence."""
 
+_Mark = tuple[sqlite3.Connection, int]
+Claim = Callable[[int], str | None]
+Batch = list[tuple[Event, str | None]]
+
 
 @dataclass(slots=True)
 class _Journal:
@@ -43,8 +47,8 @@ class _Journal:
     skipped: int = 0
     done: bool = False
     identity: ProcessIdentity | None = None
-    owned: bool = True
-    at_end: bool = False
+    is_lost: bool = False
+    """Its owner holds the lock, out of sight, silent for too long: dead until it writes again."""
 
     @property
     def name(self) -> str:
@@ -74,13 +78,14 @@ class Folder:
     def __init__(
         self,
         place: Place,
-        claim: Callable[[int], str | None],
+        claim: Claim,
         *,
         lost_after_seconds: float = LOST_AFTER_SECONDS,
     ) -> None:
         self._place = place
         self._claim = claim
         self._lost_after_ns = round(lost_after_seconds * 1e9)
+        self._aside_seen: _Mark | None = None
 
     def fold(
         self,
@@ -100,13 +105,15 @@ class Folder:
 
         Raises:
             sqlite3.Error: As SQLite says; then nothing was changed.
+            LedgerError: A newer jobspan has taken the ledger over.
         """
         connection.execute("BEGIN IMMEDIATE")
         try:
+            check_version(connection, self._place.ledger)
             result, journals = self._fold_in_transaction(connection, extra, sweep)
             connection.execute("COMMIT")
         except BaseException:
-            if connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):  # it may be over, or the connection closed by a fork
                 connection.execute("ROLLBACK")
             raise
         for journal in journals:
@@ -118,11 +125,9 @@ class Folder:
     def _fold_in_transaction(
         self, connection: sqlite3.Connection, extra: Sequence[tuple[str, str]], sweep: bool
     ) -> tuple[Folded, list[_Journal]]:
-        store = SqliteStore(connection)
-        fold = Fold(store)
         result = Folded()
         journals = self._unfinished(connection)
-        batch: list[tuple[Event, str | None]] = []
+        batch: Batch = []
         touched: list[_Journal] = []
         for journal in journals:
             if len(batch) >= _BATCH_EVENTS:
@@ -132,17 +137,8 @@ class Folder:
                 if self._read(journal, batch, result) or journal.done:
                     touched.append(journal)
         batch += [(event, process) for process, text in extra if (event := read_event(text)) is not None]
-        fold.prepare([event for event, _ in batch])
-        for event, process in batch:
-            with guarded("fold.event"):  # an event nobody understands costs only itself
-                fold.apply(event, process)
-        self._bury(fold, touched)
-        if sweep:
-            self._sweep(fold, store, journals)
-        fold.settle()
-        settle_run_ids(connection, fold.space, self._claim)
-        if batch or fold.space.parts or fold.space.runs or fold.space.processes:
-            store.write(fold.space)
+        fold_events(connection, batch, self._claim)
+        self._look_for_the_dead(connection, journals, touched, sweep)
         connection.executemany(
             queries.PUT_JOURNAL, [(j.name, j.process, j.offset, j.skipped, j.done) for j in touched]
         )
@@ -151,17 +147,30 @@ class Folder:
 
     def _unfinished(self, connection: sqlite3.Connection) -> list[_Journal]:
         """Return the journals with something to read. A new ledger reads those set aside again."""
-        known = {row[0]: row for row in connection.execute(queries.JOURNALS)}
+        aside, mark = self._aside(connection)
+        paths = {path.name: path for path in [*reader.journals(self._place), *aside]}
+        known = {row[0]: row for row in select_many(connection, queries.JOURNALS, paths)}
         found: list[_Journal] = []
-        aside = reader.done_journals(self._place)
-        for path in [*aside, *reader.journals(self._place)]:
+        is_folded = True
+        for path in sorted(paths.values(), key=reader.age_order):
             row = known.get(path.name)
             journal = _Journal(path) if row is None else _Journal(path, row[1], row[2], row[3], bool(row[4]))
-            if not journal.done or path.parent == self._place.journal:
+            is_aside = path.parent != self._place.journal
+            if not journal.done or not is_aside:
                 found.append(journal)
+            is_folded = is_folded and (journal.done or not is_aside)
+        self._aside_seen = mark if is_folded else None
         return found
 
-    def _read(self, journal: _Journal, batch: list[tuple[Event, str | None]], result: Folded) -> bool:
+    def _aside(self, connection: sqlite3.Connection) -> tuple[list[Path], _Mark | None]:
+        """Return the journals set aside, unless this ledger had them all and none has come since."""
+        try:
+            mark = (connection, self._place.done.stat().st_mtime_ns)
+        except OSError:
+            return [], None
+        return ([] if mark == self._aside_seen else reader.done_journals(self._place)), mark
+
+    def _read(self, journal: _Journal, batch: Batch, result: Folded) -> bool:
         """Read what is new in a journal into `batch`; True if there was something."""
         before = (journal.offset, journal.skipped)
         try:
@@ -173,8 +182,8 @@ class Folder:
             _log.event(logging.WARNING, "jobspan.journal.damaged", file=journal.name, skipped=journal.skipped)
         return before != (journal.offset, journal.skipped)
 
-    def _read_chunks(self, journal: _Journal, batch: list[tuple[Event, str | None]], result: Folded) -> None:
-        gone = self._is_owner_gone(journal)
+    def _read_chunks(self, journal: _Journal, batch: Batch, result: Folded) -> None:
+        gone = not journal.done and self._is_owner_gone(journal)
         while len(batch) < _BATCH_EVENTS and not journal.done:
             chunk = reader.read(journal.path, journal.offset, _CHUNK_BYTES, owner_gone=gone)
             for payload in chunk.payloads:
@@ -182,22 +191,17 @@ class Folder:
                 if event is None:
                     journal.skipped += 1
                 elif event["e"] == "process":
-                    self._learn(journal, event)
+                    _learn(journal, event)
                     batch.append((event, None))
                 else:
+                    journal.process = journal.process or reader.writer_key(journal.path)
                     batch.append((event, journal.process))
             journal.offset = chunk.offset_after
             journal.skipped += chunk.skipped
-            journal.owned, journal.at_end = chunk.owned, chunk.at_end
             if chunk.at_end:
                 journal.done = not chunk.owned
                 return
-        result.more = True
-
-    @staticmethod
-    def _learn(journal: _Journal, event: Event) -> None:
-        journal.process = str(event.get("process"))
-        journal.identity = ProcessIdentity.from_dict(event)
+        result.more = result.more or not journal.done
 
     def _is_owner_gone(self, journal: _Journal) -> bool:
         """Whether the owner is dead although a descendant may still hold its lock."""
@@ -206,49 +210,114 @@ class Folder:
         silent_ns = _clock.now_ns() - reader.last_seen_ns(journal.path)
         if silent_ns < _SILENT_NS:
             return False
-        return self._is_gone(self._identity(journal), silent_ns)
-
-    def _identity(self, journal: _Journal) -> ProcessIdentity | None:
-        if journal.identity is None:
-            event = read_event(reader.header(journal.path) or b"")
-            if event is not None and event["e"] == "process":
-                self._learn(journal, event)
-        return journal.identity
-
-    def _is_gone(self, identity: ProcessIdentity | None, silent_ns: int) -> bool:
+        identity = _identity(journal)
         gone = None if identity is None else is_gone(identity)
-        if gone is None and identity is not None:
-            return silent_ns > self._lost_after_ns
+        journal.is_lost = gone is None and identity is not None and silent_ns > self._lost_after_ns
         return bool(gone)
 
-    def _bury(self, fold: Fold, touched: list[_Journal]) -> None:
-        """Take note of the processes whose last journal was read to its end."""
+    def _look_for_the_dead(
+        self, connection: sqlite3.Connection, journals: list[_Journal], touched: list[_Journal], sweep: bool
+    ) -> None:
+        store = SqliteStore(connection)
+        fold = Fold(store)
         for journal in touched:
-            if not journal.done or journal.process is None:
-                continue
-            live_place = journal.path.parent == self._place.journal
-            if not live_place or reader.is_writer_dead(journal.path, self._place, self._identity(journal)):
-                with contextlib.suppress(FileNotFoundError):
-                    fold.gone(journal.process, reader.last_seen_ns(journal.path))
+            if journal.done and self._is_writer_dead(journal):
+                self._bury(fold, journal)
+        if sweep:
+            for journal in journals:
+                if journal.is_lost and not journal.done:
+                    self._bury(fold, journal)
+            self._sweep(fold, store, journals)
+            settle_run_ids(connection, fold.space, self._claim)
+        if fold.space.parts or fold.space.runs or fold.space.processes:
+            fold.settle()
+            store.write(fold.space)
+
+    def _is_writer_dead(self, journal: _Journal) -> bool:
+        if journal.path.parent != self._place.journal:
+            return True
+        return reader.is_writer_dead(journal.path, self._place, _identity(journal))
+
+    @staticmethod
+    def _bury(fold: Fold, journal: _Journal) -> None:
+        """Take note that the process of a journal is dead: since its last event or sign of life."""
+        if journal.process is None:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            seen_ns = reader.last_seen_ns(journal.path)
+            process = fold.space.process(journal.process)
+            if process.gone_ns is None or process.gone_ns < max(seen_ns, process.last_ns):
+                fold.gone(journal.process, seen_ns)
 
     def _sweep(self, fold: Fold, store: SqliteStore, journals: list[_Journal]) -> None:
         """Find what no journal tells: dead processes without a file, and passed deadlines."""
         now_ns = _clock.now_ns()
-        alive = {journal.process for journal in journals if not journal.done}
+        watched = {journal.process for journal in journals if not journal.done}
         for process in store.load_open_processes():
-            if process.uid in alive or fold.space.process(process.uid).gone_ns is not None:
+            if process.uid in watched or fold.space.process(process.uid).is_gone:
                 continue
             identity = ProcessIdentity.from_dict(process.about)
-            if self._is_gone(identity, now_ns - process.last_ns):
+            gone = None if identity is None else is_gone(identity)
+            if gone or (gone is None and now_ns - process.last_ns > self._lost_after_ns):
                 fold.gone(process.uid, process.last_ns)
         fold.overdue(now_ns, store.load_overdue(now_ns))
 
 
+def _learn(journal: _Journal, event: Event) -> None:
+    journal.process = str(event.get("process"))
+    journal.identity = ProcessIdentity.from_dict(event)
+
+
+def _identity(journal: _Journal) -> ProcessIdentity | None:
+    if journal.identity is None:
+        event = read_event(reader.header(journal.path) or b"")
+        if event is not None and event["e"] == "process":
+            _learn(journal, event)
+    return journal.identity
+
+
+def fold_events(connection: sqlite3.Connection, batch: Batch, claim: Claim) -> None:
+    """Fold events and write what they changed. What this version cannot fold costs only itself.
+
+    Raises:
+        sqlite3.Error: As SQLite says; the transaction is to be rolled back.
+    """
+    if not batch:
+        return
+    connection.execute("SAVEPOINT events")
+    trouble: sqlite3.Error | None = None
+    is_folded = False
+    with guarded("fold.events"):
+        try:
+            _fold_all(connection, batch, claim)
+            is_folded = True
+        except sqlite3.Error as error:  # no fault of the events
+            trouble = error
+    if trouble is not None:
+        raise trouble
+    if not is_folded:
+        connection.execute("ROLLBACK TO events")
+    connection.execute("RELEASE events")
+    if not is_folded and len(batch) > 1:
+        half = len(batch) // 2
+        fold_events(connection, batch[:half], claim)
+        fold_events(connection, batch[half:], claim)
+
+
+def _fold_all(connection: sqlite3.Connection, batch: Batch, claim: Claim) -> None:
+    store = SqliteStore(connection)
+    fold = Fold(store)
+    fold.prepare([event for event, _ in batch])
+    for event, process in batch:
+        fold.apply(event, process)
+    fold.settle()
+    settle_run_ids(connection, fold.space, claim)
+    store.write(fold.space)
+
+
 def forget_pruned(connection: sqlite3.Connection, place: Place, keep_seconds: float, keep_bytes: int) -> None:
-    """Delete old journals set aside, and their rows."""
-    reader.prune_done(place, keep_seconds, keep_bytes)
-    kept = {path.name for path in [*reader.done_journals(place), *reader.journals(place)]}
-    rows: list[Any] = [
-        row[0] for row in connection.execute(queries.JOURNALS) if row[4] and row[0] not in kept
-    ]
-    list(select_many(connection, queries.FORGET_JOURNALS, rows))
+    """Delete old journals set aside that this ledger has read to their end, and their rows."""
+    aside = [path.name for path in reader.done_journals(place)]
+    read = {row[0] for row in select_many(connection, queries.JOURNALS, aside) if row[4]}
+    deleted = reader.prune_done(place, keep_seconds, keep_bytes, spare=lambda path: path.name not in read)
+    list(select_many(connection, queries.FORGET_JOURNALS, [path.name for path in deleted]))

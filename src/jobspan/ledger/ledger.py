@@ -4,35 +4,54 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
 from pathlib import Path
+from typing import Protocol
 
 from jobspan import _clock
 from jobspan._guard import guard
 from jobspan.exceptions import LedgerError
 from jobspan.journal.place import Place
-from jobspan.ledger.connection import (
-    BrokenLedgerError,
-    BusyLedgerError,
-    connect,
-    connect_copy,
-    fork_gate,
-    inode_of,
-    set_aside,
-    translated,
-)
-from jobspan.ledger.folder import Folded, Folder, forget_pruned
+from jobspan.ledger.connection import connect, connect_copy, inode_of, set_aside
+from jobspan.ledger.folder import Claim, Folded, Folder, forget_pruned
+from jobspan.ledger.gate import fork_gate
 from jobspan.ledger.reading import LedgerReader
+from jobspan.ledger.trouble import BrokenLedgerError, BusyLedgerError, translated
 
 _KEEP_SECONDS = 7 * 24 * 3600
 _KEEP_BYTES = 256 * 1024 * 1024
+_PAUSE_SECONDS = 0.02
+_CLOSE_SECONDS = 0.1
 
 _ledgers: weakref.WeakSet[Ledger] = weakref.WeakSet()
 _abandoned: list[sqlite3.Connection] = []
 """Connections inherited through a fork no hook was told of: neither used nor closed, for good."""
+
+
+class Unwritten(Protocol):
+    """Events of this process that are in no file: the disk would not take them."""
+
+    def events(self) -> Sequence[tuple[str, str]]:
+        """Return (process uid, payload) of each."""
+        ...
+
+    def forget(self, events: Sequence[tuple[str, str]]) -> None:
+        """Let go of events that are in the ledger now."""
+        ...
+
+
+class Nothing:
+    """No such events."""
+
+    def events(self) -> Sequence[tuple[str, str]]:
+        return ()
+
+    def forget(self, events: Sequence[tuple[str, str]]) -> None:
+        return
 
 
 class Ledger:
@@ -42,26 +61,21 @@ class Ledger:
         path: The SQLite file; made when it is missing.
         claim: Gives a job with a provisional id a real one (see `Folder`).
         zone: The zone in which notes show instants.
+        unwritten: Events that are in no file; folded as if they were.
     """
 
-    def __init__(self, path: Path, claim: Callable[[int], str | None], zone: tzinfo) -> None:
+    def __init__(self, path: Path, claim: Claim, zone: tzinfo, unwritten: Unwritten | None = None) -> None:
         self.path = path
         self.place = Place(path)
         self._zone = zone
         self._folder = Folder(self.place, claim)
+        self._unwritten: Unwritten = unwritten or Nothing()
         self._connection: sqlite3.Connection | None = None
         self._inode: int | None = None
         self._pid = os.getpid()
         _ledgers.add(self)
 
-    def fold(
-        self,
-        *,
-        seconds: float,
-        busy_seconds: float = 0.0,
-        extra: Callable[[], Sequence[tuple[str, str]]] = tuple,
-        sweep: bool = True,
-    ) -> bool:
+    def fold(self, *, seconds: float, busy_seconds: float = 0.0, sweep: bool = True) -> bool:
         """Fold what the journals hold, batch by batch, for about `seconds`; True when nothing is left.
 
         A damaged ledger is set aside and a new one folded from the journals that are kept.
@@ -69,61 +83,87 @@ class Ledger:
         Args:
             seconds: After this no new batch is begun.
             busy_seconds: How long to wait for another process that is folding.
-            extra: Gives events that are in no file.
             sweep: Also look for dead processes and passed deadlines.
 
         Raises:
             BusyLedgerError: Another process is at it.
             LedgerError: The ledger cannot be used.
         """
-        until = _clock.monotonic() + seconds
-        try:
-            return self._fold_until(until, busy_seconds, extra, sweep)
-        except BrokenLedgerError as error:
-            self._replace(error)
-            return self._fold_until(until, busy_seconds, extra, sweep)
-
-    def _fold_until(
-        self,
-        until: float,
-        busy_seconds: float,
-        extra: Callable[[], Sequence[tuple[str, str]]],
-        sweep: bool,
-    ) -> bool:
+        now = _clock.monotonic()
+        until, patience = now + seconds, now + busy_seconds
         while True:
-            with fork_gate, translated(self.path):
-                folded: Folded = self._folder.fold(self._open(busy_seconds), extra=extra(), sweep=sweep)
+            try:
+                folded = self._fold_batch(patience, sweep)
+            except BrokenLedgerError as error:
+                self._replace(error)
+                folded = self._fold_batch(patience, sweep)
             if not folded.more:
                 return True
             if _clock.monotonic() >= until:
                 return False
 
+    def _fold_batch(self, patience: float, sweep: bool) -> Folded:
+        while True:
+            left = patience - _clock.monotonic()
+            try:
+                with fork_gate.held(max(0.0, left)), translated(self.path):
+                    return self._fold_held(sweep)
+            except BusyLedgerError:
+                if left <= 0:
+                    raise
+            time.sleep(_PAUSE_SECONDS)  # without the gate: a fork need not wait for another program
+
+    def _fold_held(self, sweep: bool) -> Folded:
+        connection = self._open()
+        if connection.in_transaction:  # a signal handler came in while this thread folds
+            raise BusyLedgerError("the interrupted thread is busy with the ledger; try again later")
+        extra = self._unwritten.events()
+        folded = self._folder.fold(connection, extra=extra, sweep=sweep)
+        if extra:
+            self._unwritten.forget(extra)
+        return folded
+
     @contextmanager
-    def reading(
-        self, *, seconds: float = 2.0, extra: Callable[[], Sequence[tuple[str, str]]] = tuple
-    ) -> Iterator[LedgerReader]:
+    def reading(self, *, seconds: float = 2.0) -> Generator[LedgerReader]:
         """Give a reader that sees the ledger and what the live journals hold, after folding them.
 
         Where the ledger cannot be written now (locked, read-only), a copy in memory is folded instead.
+        A fork waits until the reader is given back.
 
         Raises:
             LedgerError: It can neither be written nor read.
         """
         try:
-            self.fold(seconds=seconds, busy_seconds=min(seconds, 1.0), extra=extra)
+            self.fold(seconds=seconds, busy_seconds=min(seconds, 1.0))
         except LedgerError:
-            with fork_gate:
-                copy = connect_copy(self.path)
-                try:
-                    with translated(self.path):
-                        while self._folder.fold(copy, extra=extra(), retire=False).more:
-                            pass
-                        yield LedgerReader(copy, self._zone)
-                finally:
-                    copy.close()
+            with self._copy() as copy:
+                yield LedgerReader(copy, self._zone)
             return
-        with fork_gate, translated(self.path):
-            yield LedgerReader(self._open(seconds), self._zone)
+        with fork_gate.held(seconds), translated(self.path):
+            yield LedgerReader(self._open(), self._zone)
+
+    @contextmanager
+    def _copy(self) -> Generator[sqlite3.Connection]:
+        with fork_gate.held():
+            copy = connect_copy(self.path, trust_locks=not _is_forked_unseen())
+            folder = Folder(self.place, lambda start_ns: None)
+            try:
+                with translated(self.path):
+                    extra = self._unwritten.events()
+                    while folder.fold(copy, extra=extra, retire=False).more:
+                        extra = ()
+                    yield copy
+            finally:
+                copy.close()
+
+    def change_count(self) -> int | None:
+        """Return a number that changes when another process commits; None where it cannot be read."""
+        try:
+            with fork_gate.held(0.0), translated(self.path):
+                (count,) = self._open().execute("PRAGMA data_version").fetchone()
+                return int(count)
+        except LedgerError:
+            return None
 
     def tidy(self) -> None:
         """Delete journals set aside long ago.
@@ -131,38 +171,56 @@ class Ledger:
         Raises:
             LedgerError: The ledger cannot be used.
         """
-        with fork_gate, translated(self.path):
-            forget_pruned(self._open(0.0), self.place, _KEEP_SECONDS, _KEEP_BYTES)
+        with fork_gate.held(), translated(self.path):
+            forget_pruned(self._open(), self.place, _KEEP_SECONDS, _KEEP_BYTES)
 
     def close(self) -> None:
-        """Close the connection; the next use opens another one."""
-        with fork_gate:
+        """Close the connection; the next use opens another one.
+
+        Raises:
+            BusyLedgerError: Another thread is using it: it is left to the end of the process.
+        """
+        with fork_gate.held(_CLOSE_SECONDS):
             self._drop()
 
-    def _open(self, busy_seconds: float) -> sqlite3.Connection:
-        if self._pid != os.getpid() or (self._connection and inode_of(self.path) != self._inode):
+    def _open(self) -> sqlite3.Connection:
+        if _is_forked_unseen():
+            raise LedgerError(
+                "this process was forked by C code while the ledger was open; another one folds its journal"
+            )
+        if self._connection is not None and inode_of(self.path) != self._inode:
             self._drop()
         if self._connection is None:
-            self._connection = connect(self.path, busy_seconds=busy_seconds)
+            known, self._inode = self._inode, None
+            self._connection = connect(
+                self.place, is_known=known is not None and known == inode_of(self.path)
+            )
             self._inode = inode_of(self.path)
-        self._connection.execute(f"PRAGMA busy_timeout = {round(busy_seconds * 1000)}")
+            self._pid = os.getpid()
+        elif not self._connection.in_transaction and self.path.stat().st_size == 0:
+            raise BrokenLedgerError(f"{self.path} was emptied")
         return self._connection
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            if self._pid == os.getpid():
-                connection.close()
-            else:
-                _abandoned.append(connection)
-        self._pid = os.getpid()
+            connection.close()
+
+    def abandon(self) -> bool:
+        """Let go, unclosed, of a connection made in the parent of this process; True if there was one."""
+        if self._connection is None or self._pid == os.getpid():
+            return False
+        _abandoned.append(self._connection)
+        self._connection = None
+        return True
 
     def _replace(self, error: BrokenLedgerError) -> None:
         """Set a damaged ledger aside; the journals that are kept fill the new one."""
-        with fork_gate:
+        with fork_gate.held():
             inode = self._inode if self._connection is not None else inode_of(self.path)
             self._drop()
-            target = set_aside(self.path, inode)
+            self._inode = None
+            target = set_aside(self.place, inode)
         if target is not None:
             guard.note(
                 "ledger.replaced",
@@ -171,15 +229,21 @@ class Ledger:
             )
 
 
-def _before_fork() -> None:
-    fork_gate.acquire()
+def _is_forked_unseen() -> bool:
+    """Whether this process, or one before it, was forked without hooks while a ledger was open.
+
+    It then has SQLite's table of locks without the locks, and must leave the files alone for good.
+    """
+    for ledger in list(_ledgers):
+        ledger.abandon()
+    return bool(_abandoned)
+
+
+def _close_all() -> None:
     for ledger in list(_ledgers):
         ledger.close()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=fork_gate.release, after_in_child=fork_gate.release
-    )
+fork_gate.watch_forks(_close_all)
 
-__all__ = ["BusyLedgerError", "Ledger"]
+__all__ = ["BusyLedgerError", "Ledger", "Unwritten"]

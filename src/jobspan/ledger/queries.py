@@ -13,8 +13,8 @@ OPEN_CHILDREN = _PART + " WHERE parent IN ({many}) AND closed <> 1"
 UNCLOSED_OF_PROCESS = _PART + " WHERE process = ? AND closed <> 1"
 OVERDUE = _PART + " WHERE closed = 0 AND deadline_ns IS NOT NULL AND deadline_ns <= ? LIMIT 1000"
 OPEN_PROCESSES = (
-    "SELECT uid, about, last_ns, gone_ns FROM processes WHERE gone_ns IS NULL AND uid IN"
-    " (SELECT DISTINCT process FROM parts WHERE closed <> 1 AND process IS NOT NULL)"
+    "SELECT uid, about, last_ns, gone_ns FROM processes WHERE (gone_ns IS NULL OR gone_ns < last_ns)"
+    " AND uid IN (SELECT DISTINCT process FROM parts WHERE closed <> 1 AND process IS NOT NULL)"
 )
 """Processes not known to be dead that left something open."""
 PROCESS = "SELECT uid, about, last_ns, gone_ns FROM processes WHERE uid = ?"
@@ -41,7 +41,7 @@ PUT_WRITER = "INSERT OR REPLACE INTO writers VALUES (?, ?)"
 PUT_ALIAS = "INSERT OR IGNORE INTO aliases VALUES (?, ?)"
 
 # --- journals
-JOURNALS = "SELECT name, process, offset, skipped, done FROM journals"
+JOURNALS = "SELECT name, process, offset, skipped, done FROM journals WHERE name IN ({many})"
 PUT_JOURNAL = "INSERT OR REPLACE INTO journals VALUES (?, ?, ?, ?, ?)"
 FORGET_JOURNALS = "DELETE FROM journals WHERE done = 1 AND name IN ({many})"
 

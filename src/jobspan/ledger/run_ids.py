@@ -9,6 +9,9 @@ from jobspan.ledger import queries
 from jobspan.model.run import Run
 from jobspan.model.workspace import Workspace
 
+_TRIES = 1000
+"""How many claims are made for one job until one gives an id that the ledger does not know."""
+
 
 def settle_run_ids(
     connection: sqlite3.Connection, space: Workspace, claim: Callable[[int], str | None]
@@ -27,12 +30,12 @@ def settle_run_ids(
         holders = sorted([job, *(other for other in others if other.run_id == run_id)], key=_right)
         fresh[run_id] = holders[0]
         for later in holders[1:]:
-            _rekey(connection, later, claim, alias=False)
+            _rekey(connection, space, later, claim, alias=False)
             space.runs[later.uid] = later
     for uid in waiting:
         job = space.job(uid)
         if job.run_id is not None and "~" in job.run_id:
-            _rekey(connection, job, claim, alias=True)
+            _rekey(connection, space, job, claim, alias=True)
             space.runs[uid] = job
 
 
@@ -42,10 +45,21 @@ def _right(job: Run) -> tuple[int, str]:
 
 
 def _rekey(
-    connection: sqlite3.Connection, job: Run, claim: Callable[[int], str | None], *, alias: bool
+    connection: sqlite3.Connection,
+    space: Workspace,
+    job: Run,
+    claim: Callable[[int], str | None],
+    *,
+    alias: bool,
 ) -> None:
-    new = claim(job.start_ns or 0)
-    if new is None:
+    taken = {run.run_id for run in space.runs.values()}
+    for _ in range(_TRIES):  # a claim may be had again where the claims were deleted
+        new = claim(job.start_ns or 0)
+        if new is None:
+            return
+        if new not in taken and connection.execute(queries.SAME_RUN_ID, (new, job.uid)).fetchone() is None:
+            break
+    else:
         return
     if alias:
         connection.execute(queries.PUT_ALIAS, (job.run_id, job.uid))
