@@ -87,3 +87,8 @@ def use(clock: Clock) -> Clock:
 def monotonic() -> float:
     """Return seconds of a clock for measuring waits; its zero means nothing."""
     return time.monotonic()
+
+
+def sleep(seconds: float) -> None:
+    """Wait, for background threads alone."""
+    time.sleep(seconds)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import platformdirs
@@ -52,8 +52,8 @@ def default_ledger() -> Path:
 
 
 def _ledger(value: object) -> Path:
-    text = os.fspath(value) if isinstance(value, str | os.PathLike) else ""
-    if not isinstance(text, str) or not text.strip():
+    text = str(cast("os.PathLike[str]", value)) if isinstance(value, str | os.PathLike) else ""
+    if not text.strip():
         raise ValueError("a path of an SQLite file")
     if text.startswith("sqlite:///"):
         text = (

@@ -18,6 +18,8 @@ import pytest
 import jobspan
 from jobspan import client_run, job
 from jobspan._runtime import runtime
+from jobspan.model.event import Event
+from jobspan.model.fold import Fold
 from tests.faults.process import jobs, run, settled
 
 CLIENTS = 40
@@ -310,10 +312,27 @@ def test_a_signal_handler_may_flush_while_its_thread_folds(ledger: Path) -> None
     assert answers == [["before"]]
 
 
-def test_an_event_this_version_cannot_fold_costs_only_itself(ledger: Path) -> None:
+def test_a_record_that_is_no_event_is_told_and_costs_only_itself(ledger: Path) -> None:
     record()
-    runtime().emit({"e": "open", "w": "poison", "q": 0, "t": 1, "kind": "j"})
-    runtime().emit({"e": "open", "w": "poison2", "q": 0, "t": 1, "kind": "j", "job": ["x"], "name": 1})
+    runtime().emit({"e": "open", "w": "strange", "q": 0, "t": 1, "kind": "j"})
+    runtime().emit({"e": "open", "w": "strange2", "q": 0, "t": 1, "kind": "j", "job": ["x"], "name": 1})
+    record("after", 2)
+    assert jobspan.flush()
+    assert [len(one["client_runs"]) for one in jobs(ledger)] == [CLIENTS, 2]
+    assert "journal.damaged" in jobspan.health().reasons
+
+
+def test_an_event_the_fold_fails_on_costs_only_itself(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply = Fold.apply
+
+    def failing(fold: Fold, event: Event, process: str | None) -> None:
+        if event.get("w") == "poison":
+            raise ValueError("poison")
+        apply(fold, event, process)
+
+    monkeypatch.setattr(Fold, "apply", failing)
+    record()
+    runtime().emit({"e": "note", "w": "poison", "q": 0, "t": 1, "text": "x"})
     record("after", 2)
     assert jobspan.flush()
     assert [len(one["client_runs"]) for one in jobs(ledger)] == [CLIENTS, 2]

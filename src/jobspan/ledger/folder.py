@@ -7,14 +7,13 @@ fold, one at a time (SQLite's own write lock decides); who finds it taken leaves
 from __future__ import annotations
 
 import contextlib
-import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jobspan import _clock, _log
-from jobspan._guard import guarded
+from jobspan import _clock
+from jobspan._guard import guard, guarded
 from jobspan.journal import reader
 from jobspan.journal.identity import ProcessIdentity, is_gone
 from jobspan.journal.place import Place
@@ -178,8 +177,12 @@ class Folder:
         except FileNotFoundError:
             return False  # set aside by another reader meanwhile
         if journal.skipped != before[1]:
-            result.skipped += journal.skipped - before[1]
-            _log.event(logging.WARNING, "jobspan.journal.damaged", file=journal.name, skipped=journal.skipped)
+            skipped = journal.skipped - before[1]
+            result.skipped += skipped
+            guard.note(
+                "journal.damaged",
+                f"{skipped} records of {journal.name} are no events this version knows; the file is kept 7 days",
+            )
         return before != (journal.offset, journal.skipped)
 
     def _read_chunks(self, journal: _Journal, batch: Batch, result: Folded) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 import weakref
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -111,7 +110,7 @@ class Ledger:
             except BusyLedgerError:
                 if left <= 0:
                     raise
-            time.sleep(_PAUSE_SECONDS)  # without the gate: a fork need not wait for another program
+            _clock.sleep(_PAUSE_SECONDS)  # without the gate: a fork need not wait for another program
 
     def _fold_held(self, sweep: bool) -> Folded:
         connection = self._open()

@@ -61,5 +61,5 @@ def _marks(error: BaseException) -> KeysView[str]:
         marks: Any = object.__getattribute__(error, _MARK)  # whatever its class makes of attributes
     except AttributeError:
         marks = ()
-    known: tuple[Any, ...] = marks if isinstance(marks, tuple) else ()
+    known = cast("tuple[str, ...]", marks) if isinstance(marks, tuple) else ()
     return dict.fromkeys(known).keys()
