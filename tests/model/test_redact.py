@@ -6,7 +6,7 @@ import random
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from jobspan.model.redact import REDACTED, Redactor, secret_values
@@ -170,6 +170,7 @@ words = st.sampled_from(
 
 @given(st.lists(words, max_size=30).map(" ".join))
 def test_business_prose_stays_as_it_is(text: str) -> None:
+    assume("token :" not in text and "key :" not in text)  # what follows these is taken for a secret
     assert Redactor()(text) == text
 
 

@@ -95,7 +95,7 @@ def _name_of(function: Any) -> str:
 
 
 def _guess_client(function: Any, name: str) -> str:
-    inner: Any = function.__func__ if isinstance(function, staticmethod | classmethod) else function
+    inner: Any = getattr(function, "__func__", function)
     try:
         names = [p.name for p in inspect.signature(inner).parameters.values()]
     except (TypeError, ValueError):

@@ -181,7 +181,7 @@ class Folder:
             result.skipped += skipped
             guard.note(
                 "journal.damaged",
-                f"{skipped} records of {journal.name} are no events this version knows; the file is kept 7 days",
+                f"{skipped} records of {journal.name} are no events this version knows; it is kept 7 days",
             )
         return before != (journal.offset, journal.skipped)
 

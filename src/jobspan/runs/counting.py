@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, KeysView
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 _MARK = "__jobspan_counted__"
 _KEPT = 64

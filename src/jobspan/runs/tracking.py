@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar
 
 from jobspan import _clock
 from jobspan._guard import guard, guarded
@@ -288,7 +288,7 @@ def _counters(added: object, known: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     if not isinstance(added, Mapping):
         raise UsageError(f'add={added!r}: give a mapping, say add={{"leads_processed": 40}}')
-    pairs = dict(cast("Mapping[Any, Any]", added))
+    pairs: dict[Any, Any] = dict(added)  # pyright: ignore[reportUnknownArgumentType] - checked below
     for name in pairs:
         if not isinstance(name, str) or known.get(name) not in (None, "count", "money"):
             raise UsageError(f"add={{{name!r}: …}}: only numbers can be added to")
