@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 _JUMP_NS = 1_000_000_000
 """A difference to the wall clock up to this (1 s) is drift, beyond it the clock was set."""
@@ -20,10 +21,7 @@ def _forward_clock() -> Callable[[], int]:
     if boottime is None:
         return time.monotonic_ns
 
-    def boottime_ns(_gettime: Callable[[int], int] = time.clock_gettime_ns, _id: int = boottime) -> int:
-        return _gettime(_id)
-
-    return boottime_ns
+    return partial(time.clock_gettime_ns, boottime)
 
 
 class Clock:

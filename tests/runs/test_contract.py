@@ -173,6 +173,7 @@ def test_nesting_gives_each_run_its_own_record(fresh):
         (lambda: job().__enter__(), "job type"),
         (lambda: client_run(None), "client id"),
         (lambda: client_run("  "), "client id"),
+        (lambda: client_run(""), "client id"),
         (lambda: client_run().__enter__(), "client id"),
         (lambda: client_run("A", client="b"), "not both"),
         (lambda: client_run("A", attempt=0), "attempt=0"),

@@ -81,6 +81,7 @@ def _decorate(function: Any, scope: Scope[Any]) -> Any:
 
 set_decorator(_decorate)
 
+_NOT_GIVEN: Any = object()
 _GUESS = ""
 """The source of a bare ``@client_run``: the parameter `client_id`, else `client`, else the first one."""
 
@@ -151,7 +152,7 @@ def client_run(
     timeout: Duration | None = None,
     implicit_job: bool = True,
 ) -> ClientRunScope: ...
-def client_run(client_id: Any = _GUESS, /, **options: Any) -> Any:
+def client_run(client_id: Any = _NOT_GIVEN, /, **options: Any) -> Any:
     """Open one client's share of the current job.
 
     ``@client_run``, ``@client_run(client="client_id")``, ``with client_run("Guy-Wilson") as run:``.
@@ -175,10 +176,10 @@ def client_run(client_id: Any = _GUESS, /, **options: Any) -> Any:
     if _is_function(client_id):
         return _decorate(client_id, ClientRunScope(source=source or _GUESS, **options))
     if source is not None:
-        if client_id is not _GUESS:
+        if client_id is not _NOT_GIVEN:
             raise UsageError("client_run() takes a client id, or client=…, not both")
         return ClientRunScope(source=source, **options)
-    if client_id is _GUESS:
+    if client_id is _NOT_GIVEN:
         return ClientRunScope(source=_GUESS, **options)
     return ClientRunScope(client_id, **options)
 

@@ -328,4 +328,7 @@ class RunHandle(Recorder):
 
     def is_within(self, uid: str | None) -> bool:
         """Whether this run is the one called `uid`, or stands in it."""
-        return bool(uid) and uid in self._uids()
+        run: RunHandle | None = self if uid else None
+        while run is not None and run.uid != uid:
+            run = run.parent
+        return run is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from jobspan.model.text import attempt, clip, multi_line, one_line
 
 if TYPE_CHECKING:
     from jobspan._runtime import Runtime
+
+Redact = Callable[[str], str]
 
 TEXT_LIMIT = 4_000
 _READ = 65_536
@@ -59,17 +62,39 @@ def client_of(runtime: Runtime, value: object) -> CleanClientId:
     Raises:
         UsageError: It is none.
     """
+    if type(value) is str and len(value) <= MAX_LENGTH:
+        return _known_client(runtime.without_secrets, value)
+    return _stored_client(runtime.without_secrets, value)
+
+
+def check_client(value: object) -> None:
+    """Refuse what is no client id, cheaply for one that was seen before.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if type(value) is str and len(value) <= MAX_LENGTH:
+        _checked_client(value)
+    else:
+        clean_client_id(value)
+
+
+def _stored_client(without_secrets: Redact, value: object) -> CleanClientId:
     clean = clean_client_id(value)
-    shown = _known_name(runtime.without_secrets, clean.text)
+    shown = one_line(without_secrets(clean.text))
     if shown == clean.text:
         return clean
     text = f"{shown[: MAX_LENGTH - _DIGITS - 1]}~{_digest(clean.text)}"
     return CleanClientId(text, "client id held a secret, which was replaced")
 
 
+_known_client = lru_cache(maxsize=4096)(_stored_client)
+_checked_client = lru_cache(maxsize=4096)(clean_client_id)
+
+
 @lru_cache(maxsize=4096)
-def _known_name(without_secrets: object, text: str) -> str:
-    return one_line(without_secrets(text))  # type: ignore[operator]
+def _known_name(without_secrets: Redact, text: str) -> str:
+    return one_line(without_secrets(text))
 
 
 def _digest(text: str) -> str:

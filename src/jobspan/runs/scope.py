@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from jobspan.exceptions import UsageError
-from jobspan.model.client_id import clean_client_id
 from jobspan.runs.handle import RunHandle
 from jobspan.runs.inert import Reentry
 from jobspan.runs.kinds import ClientRun, JobRun, Operation
+from jobspan.runs.naming import check_client
 from jobspan.runs.opening import new_client_run, new_job, new_operation
 from jobspan.runs.option import Duration, name_of, seconds_of, whole_number
 
@@ -155,7 +155,7 @@ class ClientRunScope(Scope[ClientRun]):
     ) -> None:
         super().__init__(timeout)
         if source is None or client_id is not None:
-            clean_client_id(client_id)  # a client id written here is programming: told at once
+            check_client(client_id)  # a client id written here is programming: told at once
         self._client_id = client_id
         self.source = source
         self._part = "" if part is None else name_of(part, "a part")
