@@ -60,25 +60,15 @@ def own_one(contender: Contender, cache: Path, timeout: float) -> Environment:
         print(f"installing {contender.name}", file=sys.stderr, flush=True)
         shutil.rmtree(folder, ignore_errors=True)
         venv.create(folder, with_pip=True)
-        _install(python, contender, timeout)
+        _install(python, timeout, "-U", "pip")  # the bundled one resolves traceloop-sdk for minutes
+        editable = ["-e"] if contender.packages[0].startswith(str(ROOT)) else []  # the tree's own state
+        _install(python, timeout, *editable, *contender.packages)
         done.write_text(wanted)
     return Environment(contender, python, _version(python, contender))
 
 
-def _install(python: Path, contender: Contender, timeout: float) -> None:
-    first, *rest = contender.packages
-    editable = ["-e"] if first.startswith(str(ROOT)) else []  # always the tree's own state
-    command = [
-        str(python),
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "--disable-pip-version-check",
-        *editable,
-        first,
-        *rest,
-    ]
+def _install(python: Path, timeout: float, *what: str) -> None:
+    command = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *what]
     variables = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith(PIP)}
     try:
         done = subprocess.run(
