@@ -5,7 +5,7 @@ its standard output; whatever the contender prints goes to standard error.
 
 Modes:
     block: times blocks on request: a line ``block`` or ``decorated`` is answered by the µs of one.
-    exit: does some tracked work, says so, and returns; the runner sees how long the process lives on.
+    exit: says so, does ten units of work, and returns; the runner sees how long the process lives.
     kill: does one unit of tracked work and kills itself by SIGKILL on the next line.
     found: tells whether the local store has the unit `MARK` whole.
 """
@@ -74,9 +74,10 @@ def main(name: str, mode: str, backend: str = "-", mark: str = "x") -> None:
         elif mode == "kill":
             units.block(mark)
             os.kill(os.getpid(), signal.SIGKILL)
-        for _ in range(PENDING if mode == "exit" else 0):
-            units.block(mark)
-    say(ended=True)
+        elif mode == "exit":
+            say(working=True)
+            for _ in range(PENDING):
+                units.block(mark)
 
 
 if __name__ == "__main__":

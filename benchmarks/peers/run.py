@@ -121,7 +121,7 @@ def measure_imports(
 def measure_ends(
     environments: Sequence[Environment], trials: Trials, options: argparse.Namespace, results: Results
 ) -> None:
-    """Measure exits (mostly waiting: two contenders at a time), then kills."""
+    """Measure exits (mostly waiting: three contenders at a time), then kills."""
 
     def exits(environment: Environment) -> None:
         name = environment.contender.name
@@ -130,7 +130,7 @@ def measure_ends(
         except Broken as reason:
             results.notes.append(warn(name, "exit", reason))
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(3) as pool:
         list(pool.map(exits, environments))
     for environment in environments:
         name = environment.contender.name

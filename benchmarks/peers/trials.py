@@ -20,6 +20,7 @@ from loopback_only import REFUSED
 
 CHILD = Path(__file__).parent / "child.py"
 START_SECONDS = 90.0
+MARK = "unit-of-kill"
 SETTLE_SECONDS = 0.03  # what a contender does in the background after a round is not the next one's cost
 ARRIVE_SECONDS = 0.3  # what was sent before a kill may still be on its way through the loopback
 
@@ -129,10 +130,10 @@ class Trials:
             raise Broken(last_line(done.stderr))
         return float(done.stdout.split()[-1])
 
-    def exit_seconds(self, environment: Environment, backend: str, bound: float, mark: str = "x") -> float:
-        """Return how long the process lived on with work pending; infinite when killed at the bound."""
-        with self.child(environment, "exit", backend, mark) as child:
-            child.hear(max(bound, START_SECONDS))
+    def exit_seconds(self, environment: Environment, backend: str, bound: float) -> float:
+        """Return the seconds from the first of ten units till the process is gone; infinite at the bound."""
+        with self.child(environment, "exit", backend) as child:
+            child.hear()
             start = time.perf_counter()
             with child.bounded(bound):
                 child.process.wait()
@@ -153,8 +154,8 @@ class Trials:
         contender = environment.contender
         with ExitStack() as stack:
             address, sink = stack.enter_context(backends.answering())
-            seconds = {"answering": self.exit_seconds(environment, address, bound, "unit-of-exit")}
-            if contender.found is None and not sink.has(b"unit-of-exit", contender.proof):
+            seconds = {"answering": self.exit_seconds(environment, address, bound)}
+            if contender.found is None and not sink.has(contender.proof):
                 raise Broken("the work did not arrive at a backend that answers")
             if contender.only_local:
                 return seconds
@@ -166,24 +167,23 @@ class Trials:
 
     def survivors(self, environment: Environment, kills: int) -> int:
         """Return in how many of `kills` trials the unit was whole after SIGKILL right behind it."""
-        with backends.answering() as (address, sink):
-            return sum(
-                self._survived(environment, address, sink, f"unit-of-kill-{number}")
-                for number in range(kills)
-            )
+        return sum(self._survived(environment) for _ in range(kills))
 
-    def _survived(self, environment: Environment, address: str, sink: backends.Sink, mark: str) -> bool:
+    def _survived(self, environment: Environment) -> bool:
         contender = environment.contender
-        with self.child(environment, "kill", "-" if contender.found else address, mark) as child:
+        with ExitStack() as stack:
+            address, sink = stack.enter_context(backends.answering())
+            backend = "-" if contender.found else address
+            child = stack.enter_context(self.child(environment, "kill", backend, MARK))
             with child.bounded(START_SECONDS):
                 child.process.wait()
             if child.process.returncode != -signal.SIGKILL:
                 raise Broken(child.reason(START_SECONDS))
             time.sleep(ARRIVE_SECONDS)
             if contender.found is None:
-                return sink.has(mark.encode(), contender.proof)
-            with Child(environment, child.folder, "found", "-", mark) as looking:
-                return bool(looking.hear()["found"])
+                return sink.has(contender.proof)
+            looking = stack.enter_context(Child(environment, child.folder, "found", "-", MARK))
+            return bool(looking.hear()["found"])
 
 
 def warn(name: str, what: str, reason: object) -> str:
