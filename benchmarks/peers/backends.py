@@ -6,7 +6,7 @@ import gzip
 import socket
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -19,7 +19,7 @@ def _url(address: tuple[str, int]) -> str:
 
 
 @contextmanager
-def refusing() -> Iterator[str]:
+def refusing() -> Generator[str]:
     """Yield the address of a port that nobody listens to, and that nobody else can take meanwhile."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
@@ -27,7 +27,7 @@ def refusing() -> Iterator[str]:
 
 
 @contextmanager
-def silent() -> Iterator[str]:
+def silent() -> Generator[str]:
     """Yield the address of a listener that accepts and never answers."""
     accepted: list[socket.socket] = []
     with socket.socket() as listener:
@@ -105,7 +105,7 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def answering() -> Iterator[tuple[str, Sink]]:
+def answering() -> Generator[tuple[str, Sink]]:
     """Yield the address of a server that takes everything, and what it took."""
     sink = Sink()
     request = type("Request", (_Request,), {"sink": sink})

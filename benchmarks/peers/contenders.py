@@ -1,4 +1,4 @@
-# mypy: disable-error-code="import-not-found,untyped-decorator,no-untyped-call"
+# mypy: disable-error-code="import-not-found,untyped-decorator,no-untyped-call,misc"
 # pyright: basic, reportMissingImports=false
 """The contenders: one function each, which sets the SDK up and returns its unit of tracked work.
 
@@ -65,10 +65,12 @@ def contender(
     proof: bytes = b"leads",
     found: Callable[[str], bool] | None = None,
     only_local: bool = False,
-    **environment: str,
+    environment: dict[str, str] | None = None,
 ) -> Callable[[Setup], Setup]:
     def register(setup: Setup) -> Setup:
-        CONTENDERS[name] = Contender(name, setup, packages, imports, environment, proof, found, only_local)
+        CONTENDERS[name] = Contender(
+            name, setup, packages, imports, environment or {}, proof, found, only_local
+        )
         return setup
 
     return register
@@ -146,7 +148,7 @@ def jobspan(backend: str | None) -> Units:
     return Units(block, lambda: tracked("x"), job)
 
 
-@contender("logfire", ("logfire",), "import logfire", LOGFIRE_IGNORE_NO_CONFIG="1")
+@contender("logfire", ("logfire",), "import logfire", environment={"LOGFIRE_IGNORE_NO_CONFIG": "1"})
 def logfire(backend: str | None) -> Units:
     import logfire
     from opentelemetry import trace
@@ -170,7 +172,7 @@ def logfire(backend: str | None) -> Units:
     return Units(block, decorated)
 
 
-@contender("langfuse", ("langfuse",), "import langfuse", LANGFUSE_TIMEOUT="5")
+@contender("langfuse", ("langfuse",), "import langfuse", environment={"LANGFUSE_TIMEOUT": "5"})
 def langfuse(backend: str | None) -> Units:
     from langfuse import Langfuse, get_client, observe
 
@@ -193,7 +195,7 @@ def langfuse(backend: str | None) -> Units:
 TRACELOOP = ("traceloop-sdk", "httpx")  # 0.62.4 imports httpx and does not ask for it
 
 
-@contender("traceloop", TRACELOOP, "import traceloop.sdk", TRACELOOP_TELEMETRY="false")
+@contender("traceloop", TRACELOOP, "import traceloop.sdk", environment={"TRACELOOP_TELEMETRY": "false"})
 def traceloop(backend: str | None) -> Units:
     from opentelemetry import trace
     from traceloop.sdk import Traceloop
@@ -244,7 +246,7 @@ def sentry_crons(backend: str | None) -> Units:
 MLFLOW = {"MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
-@contender("mlflow trace", ("mlflow-tracing",), "import mlflow", proof=b'"state": "OK"', **MLFLOW)
+@contender("mlflow trace", ("mlflow-tracing",), "import mlflow", proof=b'"state": "OK"', environment=MLFLOW)
 def mlflow_trace(backend: str | None) -> Units:
     """Its spans are uploaded behind the trace's own record: that record arriving is counted as arrival."""
     import mlflow
@@ -276,7 +278,9 @@ def found_by_mlflow(mark: str) -> bool:
     return any(run.info.status == "FINISHED" and run.data.metrics == {"leads": 1} for run in runs)
 
 
-@contender("mlflow run", ("mlflow",), "import mlflow", found=found_by_mlflow, only_local=True, **MLFLOW)
+@contender(
+    "mlflow run", ("mlflow",), "import mlflow", found=found_by_mlflow, only_local=True, environment=MLFLOW
+)
 def mlflow_run(backend: str | None) -> Units:
     """Nested runs in a local SQLite store: there is no backend that answers without being MLflow."""
     import mlflow
@@ -301,7 +305,7 @@ AGENTOPS = {
 AGENTOPS_PACKAGES = ("agentops", "opentelemetry-exporter-otlp-proto-http<1.39")
 
 
-@contender("agentops", AGENTOPS_PACKAGES, "import agentops", **AGENTOPS)
+@contender("agentops", AGENTOPS_PACKAGES, "import agentops", environment=AGENTOPS)
 def agentops(backend: str | None) -> Units:
     import agentops
     import agentops.sdk.core
@@ -330,7 +334,7 @@ def agentops(backend: str | None) -> Units:
     return Units(block, decorated)
 
 
-@contender("opik", ("opik",), "import opik", OPIK_SENTRY_ENABLE="false", OPIK_CHECK_TLS_CERTIFICATE="false")
+@contender("opik", ("opik",), "import opik", environment={"OPIK_SENTRY_ENABLE": "false"})
 def opik(backend: str | None) -> Units:
     os.environ["OPIK_URL_OVERRIDE"] = backend or NOWHERE
     import opik

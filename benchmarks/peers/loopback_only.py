@@ -6,7 +6,7 @@ import ipaddress
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 Function = Callable[..., Any]
 
@@ -44,9 +44,9 @@ def install(folder: Path) -> None:
 
 def _by_address(original: Function, position: int, check: Callable[[object], None]) -> Function:
     def guarded(self: socket.socket, *arguments: Any) -> Any:
-        address = arguments[position]
-        if isinstance(address, tuple):
-            check(address[0])
+        address: Any = arguments[position]
+        if isinstance(address, tuple):  # not the path of a local socket
+            check(cast(tuple[object, ...], address)[0])
         return original(self, *arguments)
 
     return guarded

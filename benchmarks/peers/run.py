@@ -52,12 +52,12 @@ HEADER = (
 class Results:
     """What was measured, by contender; what broke is in `notes`."""
 
-    blocks: dict[str, Timing] = field(default_factory=dict)
-    decorated: dict[str, Timing] = field(default_factory=dict)
-    imports: dict[str, Timing] = field(default_factory=dict)
-    exits: dict[str, dict[str, float]] = field(default_factory=dict)
-    survived: dict[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    blocks: dict[str, Timing] = field(default_factory=dict[str, Timing])
+    decorated: dict[str, Timing] = field(default_factory=dict[str, Timing])
+    imports: dict[str, Timing] = field(default_factory=dict[str, Timing])
+    exits: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    survived: dict[str, int] = field(default_factory=dict[str, int])
+    notes: list[str] = field(default_factory=list[str])
 
 
 def whole(times: Mapping[str, Timing]) -> dict[str, Timing]:

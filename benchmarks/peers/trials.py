@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ class Child:
         return float(self.hear()["us"])
 
     @contextmanager
-    def bounded(self, seconds: float) -> Iterator[None]:
+    def bounded(self, seconds: float) -> Generator[None]:
         """Kill it when the block takes longer."""
         timer = threading.Timer(seconds, self.process.kill)
         timer.start()
