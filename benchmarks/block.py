@@ -7,13 +7,14 @@ has a BatchSpanProcessor and an exporter that does nothing. ``python benchmarks/
 
 from __future__ import annotations
 
-import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+from measure import interleaved
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
@@ -81,21 +82,16 @@ def main(rounds: int = 60) -> dict[str, float]:
             "@client_run, add()": decorated,
             "record_usage()": usage,
         }
-        times: dict[str, list[float]] = {name: [] for name in cases}
+        measures = {name: partial(timed, work) for name, work in cases.items()}
         with job("bench"), client_run("usage"):
-            for round_number in range(rounds + 3):
-                for name, work in cases.items():
-                    took = timed(work)
-                    if round_number >= 3:  # the first rounds warm up
-                        times[name].append(took)
+            times = interleaved(measures, rounds)
         jobspan.shutdown()
         provider.shutdown()
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    base = medians["raw OpenTelemetry span + BatchSpanProcessor"]
+    base = times["raw OpenTelemetry span + BatchSpanProcessor"].median
     print(f"{'case':48} {'median µs':>10} {'min µs':>8} {'ratio':>6}")
-    for name, median in medians.items():
-        print(f"{name:48} {median:10.2f} {min(times[name]):8.2f} {median / base:6.2f}")
-    return medians
+    for name, timing in times.items():
+        print(f"{name:48} {timing.median:10.2f} {timing.best:8.2f} {timing.median / base:6.2f}")
+    return {name: timing.median for name, timing in times.items()}
 
 
 if __name__ == "__main__":
