@@ -7,6 +7,7 @@ opened with, so that a second `configure` never tears a run apart.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
 import weakref
@@ -30,6 +31,7 @@ from jobspan.journal.place import Place
 from jobspan.journal.writer import JournalWriter
 from jobspan.ledger.ledger import Ledger
 from jobspan.ledger.reading import LedgerReader
+from jobspan.ledger.trouble import BusyLedgerError
 from jobspan.model.event import write_event
 from jobspan.model.run_id import format_run_id, provisional_run_id
 from jobspan.spans.pipeline import SpanPipeline
@@ -171,8 +173,8 @@ class Runtime:
         if timeout > 0:
             self.keeper.fold_now(timeout)
         self.pipeline.shutdown(max(0.0, until - _clock.monotonic()))
-        with guarded("ledger.close"):
-            self.ledger.close()
+        with guarded("ledger.close"), contextlib.suppress(BusyLedgerError):
+            self.ledger.close()  # while the keeper folds on, the end of the process closes it
 
     def health(self) -> Health:
         """Return how tracking itself is doing."""
