@@ -14,7 +14,6 @@ import weakref
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import count
 from typing import Any
 
 from opentelemetry.sdk.trace import SpanProcessor
@@ -26,7 +25,7 @@ from jobspan._guard import guard, guarded
 from jobspan._keeper import Keeper
 from jobspan._settings import Settings, load
 from jobspan.exceptions import SettingsError
-from jobspan.journal.claim import RunIdClaims
+from jobspan.journal.claim import RunIdClaims, next_provisional
 from jobspan.journal.identity import current as current_process
 from jobspan.journal.place import Place
 from jobspan.journal.writer import JournalWriter
@@ -127,7 +126,7 @@ class Runtime:
         claimed = self._claim(start_ns)
         if claimed is not None:
             return claimed
-        return provisional_run_id(start_ns, self.settings.timezone, f"{_next_provisional():06x}")
+        return provisional_run_id(start_ns, self.settings.timezone, f"{next_provisional():06x}")
 
     def _claim(self, start_ns: int) -> str | None:
         zone = self.settings.timezone
@@ -212,21 +211,6 @@ class _Backlog:
     def forget(self, events: Sequence[tuple[str, str]]) -> None:
         """Let go of events that are in the ledger now."""
         self._journal.forget([payload for _, payload in events[1:]])
-
-
-_provisionals: dict[int, Iterator[int]] = {}
-
-
-def _next_provisional() -> int:
-    """Return 24 bits for a provisional id, from a random place on: one process never repeats itself.
-
-    Drawn one by one they would collide: 1,000 ids in 3 of 100 cases.
-    """
-    pid = os.getpid()
-    numbers = _provisionals.get(pid)
-    if numbers is None:
-        numbers = _provisionals.setdefault(pid, count(int.from_bytes(os.urandom(3), "big")))
-    return next(numbers) % (1 << 24)
 
 
 def _header() -> str:

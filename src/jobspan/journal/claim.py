@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 
 from jobspan import _clock
 from jobspan.journal.place import Place, open_new
@@ -104,3 +105,18 @@ def _file_name(run_id: str) -> str:
     import hashlib  # costly to import, hardly ever needed
 
     return "id-" + hashlib.sha256(run_id.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+_provisionals: dict[int, Iterator[int]] = {}
+
+
+def next_provisional() -> int:
+    """Return 24 bits for a provisional id, from a random place on: one process never repeats itself.
+
+    Drawn one by one they would collide: 1,000 ids in 3 of 100 cases.
+    """
+    pid = os.getpid()
+    numbers = _provisionals.get(pid)
+    if numbers is None:
+        numbers = _provisionals.setdefault(pid, count(int.from_bytes(os.urandom(3), "big")))
+    return next(numbers) % (1 << 24)
