@@ -72,7 +72,7 @@ def usage() -> None:
 
 def main(rounds: int = 60) -> dict[str, float]:
     """Print the table; return the median µs of each case."""
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         jobspan.configure(ledger=Path(folder) / "ledger.db")
         provider = TracerProvider()
         provider.add_span_processor(BatchSpanProcessor(NothingExporter()))

@@ -6,7 +6,6 @@ import contextlib
 import os
 import random
 import sqlite3
-import statistics
 import subprocess
 import threading
 import time
@@ -256,42 +255,6 @@ def test_a_ledger_on_a_read_only_disk_is_read(ledger: Path) -> None:
     finally:
         jobspan.configure(ledger=ledger, strict=False, mode="offline")
         subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-def durations(count: int) -> list[int]:
-    taken: list[int] = []
-    with job("timed") as j:
-        for n in range(count):
-            started = time.perf_counter_ns()
-            with j.client(f"c{n}") as client:
-                client.add(leads=1)
-            taken.append(time.perf_counter_ns() - started)
-    return taken
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("trouble", ["locked", "in the way", "foreign"])
-def test_trouble_makes_no_block_slower(tmp_path: Path, ledger: Path, trouble: str) -> None:
-    bad = tmp_path / "bad"
-    bad.mkdir()
-    if trouble == "in the way":
-        Path(f"{bad}/ledger.db.d").write_text("")
-    other = sqlite3.connect(bad / "ledger.db", isolation_level=None)
-    other.execute("PRAGMA journal_mode = WAL" if trouble == "locked" else "CREATE TABLE t (x)")
-    if trouble == "locked":
-        other.execute("BEGIN EXCLUSIVE")
-    for attempt in range(3):
-        healthy: list[int] = []
-        troubled: list[int] = []
-        for _ in range(10):  # by turns, so that other work on this machine meets both alike
-            for path, taken in ((ledger, healthy), (bad / "ledger.db", troubled)):
-                jobspan.configure(ledger=path, strict=False, mode="offline", exit_flush=0.2)
-                taken.extend(durations(1000))
-        ratio = statistics.median(troubled) / statistics.median(healthy)
-        if ratio <= 1.1 and max(troubled) <= max(healthy) + 20_000_000:
-            break
-        assert attempt < 2, (ratio, max(troubled), max(healthy))
-    other.close()
 
 
 def test_a_signal_handler_may_flush_while_its_thread_folds(ledger: Path) -> None:
