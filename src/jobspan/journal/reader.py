@@ -92,7 +92,7 @@ def read(path: Path, offset: int, limit_bytes: int, *, owner_gone: bool = False)
         length = max(limit_bytes, 1)
         while True:
             data = _pread(fd, length, offset)
-            reaches_end = offset + len(data) >= size or len(data) < length
+            reaches_end = offset + len(data) >= size or len(data) < length or (owned and _is_room(data))
             found = scan(data, sealed=not owned, more=not reaches_end)
             if found.consumed or found.blocked or reaches_end:
                 break
@@ -114,7 +114,7 @@ def header(path: Path) -> bytes | None:
             data = _pread(fd, length, 0)
             if (found := scan(data, sealed=False)).payloads:
                 return found.payloads[0]
-            if found.blocked or len(data) < length:
+            if found.blocked or len(data) < length or _is_room(data):
                 return None
             length *= 4
     except OSError:
@@ -223,6 +223,11 @@ def _open(path: Path) -> int:
         os.close(fd)
         raise OSError(f"{path} is not a regular file")
     return fd
+
+
+def _is_room(data: bytes) -> bool:
+    """Tell whether `data` ends in room reserved, but not used yet: then its owner wrote nothing behind it."""
+    return data.endswith(b"\0")
 
 
 def _pread(fd: int, length: int, offset: int) -> bytes:
