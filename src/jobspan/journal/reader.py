@@ -26,6 +26,7 @@ _READ = (
     os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 )
 _WEEK_SECONDS = 7 * 24 * 3600
+_TRIM_BYTES = 64 * 1024
 _LEFTOVER_SECONDS = 3600
 """A hidden file of this age was left by a process that died while opening it."""
 
@@ -156,7 +157,8 @@ def is_writer_dead(path: Path, place: Place, identity: ProcessIdentity | None = 
 def retire(path: Path, place: Place, *, owner_gone: bool = False) -> bool:
     """Set aside a journal that was read to its end; True if it is set aside now, by whomever.
 
-    False while it has an owner or the system refuses. Two readers may do it at the same time.
+    False while it has an owner or the system refuses. Two readers may do it at the same time. Room
+    that a dead owner reserved and did not use is given back.
     """
     target = place.done / path.name
     try:
@@ -170,6 +172,9 @@ def retire(path: Path, place: Place, *, owner_gone: bool = False) -> bool:
             return False
         place.prepare()
         os.rename(path, target)
+        if not _is_owned(fd):  # no lock, no mapping: cutting it short can kill nobody
+            with contextlib.suppress(OSError):
+                _trim(target)
     except FileNotFoundError:
         return target.exists()
     except OSError:
@@ -223,6 +228,25 @@ def _open(path: Path) -> int:
         os.close(fd)
         raise OSError(f"{path} is not a regular file")
     return fd
+
+
+def _trim(path: Path) -> None:
+    """Cut off the zero bytes at the end of a journal nobody writes to; its time of last change stays."""
+    fd = os.open(path, _READ | os.O_RDWR)
+    try:
+        status = os.fstat(fd)
+        used = status.st_size
+        while used:
+            start = max(0, used - _TRIM_BYTES)
+            part = _pread(fd, used - start, start).rstrip(b"\0")
+            used = start + len(part)
+            if part:
+                break
+        if used < status.st_size:
+            os.ftruncate(fd, used)
+            os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
+    finally:
+        os.close(fd)
 
 
 def _is_room(data: bytes) -> bool:
