@@ -129,8 +129,8 @@ def test_every_system_call_may_fail_once(
                 journal.append(event(n))
         wait(1.1)
         journal.append(event(6))
+        journal.close()  # a busy machine may have left something for the next append
         assert set(numbers(place)) == set(range(7)), f"call {nth}"
-        journal.close()
         if fault.calls < nth:
             break
     assert nth > 30
