@@ -4,10 +4,11 @@ Appending is then one C call that keeps the interpreter lock: no system call, so
 the lock to come back (beside one CPU-bound thread `os.write` took 10 ms at the 99th percentile).
 What was copied is the file's content at once, for every reader, whatever becomes of this process.
 
-The price is SIGBUS: touching a mapped page the file does not have, or the disk does not give, kills
-the process. So only file systems are used that keep what `posix_fallocate` promised, the promise is
-checked, and nothing is ever written outside of it. What is left: somebody cuts the file short, or
-the file system shuts down (docs of `Room.is_whole`).
+The price is SIGBUS: touching a mapped page that the file does not have, or the disk does not give,
+kills the process. So only file systems are used that keep what `posix_fallocate` promised, the promise
+is checked, and nothing is ever written outside of it: a full disk, with pages written out and touched
+again in between, killed nobody (ext4, tmpfs). What is left: somebody cuts a live journal short (see
+`Room.fate`), or a disk cannot read back a page that memory pressure had pushed out.
 """
 
 from __future__ import annotations
