@@ -8,7 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from jobspan.journal import Place, done_journals, journals, read
+
+by_system_calls = pytest.mark.parametrize("kind", ["written"], indirect=True)
+"""For tests about single system calls that a mapped journal does not make."""
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -46,6 +51,8 @@ PRELUDE = """
 import ctypes, errno, json, os, resource, signal, sys, threading, time
 from pathlib import Path
 from jobspan.journal import *
+from jobspan.journal import mapping
+if os.environ.get("JOURNAL_KIND") == "written": mapping.is_safe = lambda folder: False
 place = Place(Path(sys.argv[1]))
 writer = JournalWriter(place, lambda: '{"header": true}', segment_bytes=int(sys.argv[2]))
 def event(n, size=0):

@@ -23,7 +23,9 @@ from jobspan.journal import (
     retire,
     writer_key,
 )
-from tests.journal.observing import event, numbers, read_one
+from tests.journal.observing import by_system_calls, event, numbers, read_one
+
+pytestmark = pytest.mark.usefixtures("kind")
 
 
 @pytest.fixture
@@ -87,6 +89,7 @@ def test_reading_goes_on_where_it_stopped(place: Place, writer: JournalWriter) -
     assert read(journals(place)[0], offset, 1 << 20).payloads == []
 
 
+@by_system_calls
 def test_a_torn_tail_is_waited_for_while_the_owner_lives(place: Place, writer: JournalWriter) -> None:
     writer.append(event(0))
     path = journals(place)[0]

@@ -15,7 +15,9 @@ import pytest
 from jobspan import _clock
 from jobspan._guard import guard
 from jobspan.journal import JournalWriter, Place, is_owned, journals, read
-from tests.journal.observing import event, numbers, run_writer
+from tests.journal.observing import by_system_calls, event, numbers, run_writer
+
+pytestmark = pytest.mark.usefixtures("kind")
 
 Write = Callable[[int, bytes], int]
 
@@ -47,6 +49,7 @@ def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return jump
 
 
+@by_system_calls
 @pytest.mark.parametrize("room", [0, 1, 20, 200, 333, 2_000])
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS, errno.EFBIG])
 @pytest.mark.parametrize("is_open", [True, False])
@@ -126,13 +129,14 @@ def test_every_system_call_may_fail_once(
                 journal.append(event(n))
         wait(1.1)
         journal.append(event(6))
+        journal.close()  # a busy machine may have left something for the next append
         assert set(numbers(place)) == set(range(7)), f"call {nth}"
-        journal.close()
         if fault.calls < nth:
             break
     assert nth > 30
 
 
+@by_system_calls
 @pytest.mark.parametrize("error", [errno.EINTR, errno.EAGAIN])
 def test_an_interrupted_write_is_made_again(
     place: Place, writer: JournalWriter, monkeypatch: pytest.MonkeyPatch, error: int
@@ -153,6 +157,7 @@ def test_an_interrupted_write_is_made_again(
     assert writer.buffered == (0 if error == errno.EINTR else 1)
 
 
+@by_system_calls
 def test_memory_is_bounded_and_the_newest_are_dropped(
     place: Place, wait: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +197,7 @@ def test_a_large_backlog_is_written_in_order_over_several_appends(
     assert slowest < 0.05  # measured 6 ms: no single append pays for all
 
 
+@by_system_calls
 def test_a_full_disk_costs_no_more_than_a_healthy_one(
     writer: JournalWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,7 +363,7 @@ say(writer.buffered)
 
 
 def test_a_descriptor_taken_by_other_code_is_left_alone(
-    place: Place, writer: JournalWriter, wait: Callable[[float], None], tmp_path: Path
+    place: Place, writer: JournalWriter, wait: Callable[[float], None], tmp_path: Path, kind: str
 ) -> None:
     writer.append(event(0))
     first = writer.path
@@ -374,7 +380,7 @@ def test_a_descriptor_taken_by_other_code_is_left_alone(
     assert not is_owned(first)
     os.close(fd)
     os.close(foreign)
-    assert numbers(place) == [0, 2]
+    assert numbers(place) == ([0, 2] if kind == "written" else [0, 1, 2])  # a mapping needs no descriptor
 
 
 def _is_open_on(fd: int, path: Path) -> bool:

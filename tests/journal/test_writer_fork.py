@@ -12,6 +12,8 @@ import pytest
 from jobspan.journal import Place, is_owned, is_writer_dead, journals, read, retire
 from tests.journal.observing import event, numbers, read_one, run_writer, start_writer
 
+pytestmark = pytest.mark.usefixtures("kind")
+
 FORKS = {
     "with hooks": "fork = os.fork\n",
     "without hooks": "fork = ctypes.PyDLL(None).fork\n",  # as uWSGI does it

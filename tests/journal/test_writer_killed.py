@@ -8,6 +8,8 @@ import pytest
 from jobspan.journal import Place, is_owned, journals, retire
 from tests.journal.observing import numbers, start_writer
 
+pytestmark = pytest.mark.usefixtures("kind")
+
 CODE = """
 def work(base):
     n = base

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobspan.exceptions import LedgerError
 
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+_NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 class Place:
@@ -43,7 +43,7 @@ class Place:
 
 
 def open_new(path: Path | str, *, append: bool = False) -> int:
-    """Create the file `path`, which must not exist, for writing by its owner only; return its fd.
+    """Create the file `path`, which must not exist, for its owner only; return its fd (read and write).
 
     Raises:
         FileExistsError: Something of that name is there, if only a dangling link.

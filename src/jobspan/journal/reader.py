@@ -27,6 +27,7 @@ _READ = (
     os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 )
 _WEEK_SECONDS = 7 * 24 * 3600
+_TRIM_BYTES = 64 * 1024
 _LEFTOVER_SECONDS = 3600
 """A hidden file of this age was left by a process that died while opening it."""
 
@@ -93,7 +94,7 @@ def read(path: Path, offset: int, limit_bytes: int, *, owner_gone: bool = False)
         length = max(limit_bytes, 1)
         while True:
             data = _pread(fd, length, offset)
-            reaches_end = offset + len(data) >= size or len(data) < length
+            reaches_end = offset + len(data) >= size or len(data) < length or (owned and _is_room(data))
             found = scan(data, sealed=not owned, more=not reaches_end)
             if found.consumed or found.blocked or reaches_end:
                 break
@@ -115,7 +116,7 @@ def header(path: Path) -> bytes | None:
             data = _pread(fd, length, 0)
             if (found := scan(data, sealed=False)).payloads:
                 return found.payloads[0]
-            if found.blocked or len(data) < length:
+            if found.blocked or len(data) < length or _is_room(data):
                 return None
             length *= 4
     except OSError:
@@ -157,7 +158,8 @@ def is_writer_dead(path: Path, place: Place, identity: ProcessIdentity | None = 
 def retire(path: Path, place: Place, *, owner_gone: bool = False) -> bool:
     """Set aside a journal that was read to its end; True if it is set aside now, by whomever.
 
-    False while it has an owner or the system refuses. Two readers may do it at the same time.
+    False while it has an owner or the system refuses. Two readers may do it at the same time. Room
+    that a dead owner reserved and did not use is given back.
     """
     target = place.done / path.name
     try:
@@ -171,6 +173,9 @@ def retire(path: Path, place: Place, *, owner_gone: bool = False) -> bool:
             return False
         place.prepare()
         os.rename(path, target)
+        if not _is_owned(fd):  # no lock, no mapping: cutting it short can kill nobody
+            with contextlib.suppress(OSError):
+                _trim(target)
     except FileNotFoundError:
         return target.exists()
     except OSError:
@@ -232,6 +237,30 @@ def _open(path: Path) -> int:
         os.close(fd)
         raise OSError(f"{path} is not a regular file")
     return fd
+
+
+def _trim(path: Path) -> None:
+    """Cut off the zero bytes at the end of a journal nobody writes to; its time of last change stays."""
+    fd = os.open(path, _READ | os.O_RDWR)
+    try:
+        status = os.fstat(fd)
+        used = status.st_size
+        while used:
+            start = max(0, used - _TRIM_BYTES)
+            part = _pread(fd, used - start, start).rstrip(b"\0")
+            used = start + len(part)
+            if part:
+                break
+        if used < status.st_size:
+            os.ftruncate(fd, used)
+            os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
+    finally:
+        os.close(fd)
+
+
+def _is_room(data: bytes) -> bool:
+    """Tell whether `data` ends in room reserved, but not used yet: then its owner wrote nothing behind it."""
+    return data.endswith(b"\0")
 
 
 def _pread(fd: int, length: int, offset: int) -> bytes:

@@ -1,7 +1,9 @@
 """One journal file that this process owns and writes.
 
 Its lock is the sign of life: it is taken before the file gets its visible name and ends only when
-the last descriptor closes. So a visible file without a lock is one that nobody will ever write to.
+the last descriptor and the mapping close. So a visible file without a lock is one that nobody will
+ever write to. Where it can be, the file is mapped (`mapping`); zero bytes then lie behind the events
+until it is closed. Elsewhere, and when its room was to be given up, it is written by `os.write`.
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ import errno
 import os
 import sys
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
+from jobspan.journal import mapping
 from jobspan.journal.place import open_new
 
 if sys.platform != "win32":
@@ -29,32 +33,56 @@ hardly ever given to a file of its own, into which we would then write."""
 _open_segments: weakref.WeakSet[Segment] = weakref.WeakSet()
 
 
+class _File:
+    """The descriptor, apart from its segment, so that the segment can hold `write` without a cycle."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def write(self, record: bytes) -> int:
+        return os.write(self.fd, record)
+
+
 class Segment:
     """An open journal file. Whoever writes holds a reference; the last one to let go closes the file."""
 
-    __slots__ = ("__weakref__", "_is_entered", "_key", "fd", "path", "pid", "size")
+    __slots__ = ("__weakref__", "_file", "_is_entered", "_key", "_room", "path", "pid", "size", "write")
 
-    def __init__(self, path: Path, fd: int, size: int) -> None:
+    def __init__(self, path: Path, fd: int, size: int, room: mapping.Room | None = None) -> None:
         self.path = path
         self.pid = os.getpid() if fd >= 0 else -1
         """The process that may write; an inherited descriptor is left alone."""
         self.size = size
         """Bytes written, near enough to decide about rotation (threads may overwrite each other's sum)."""
-        self.fd = fd
+        self._file = _File(fd)
         self._key = _key_of(fd) if fd >= 0 else None
         self._is_entered = False  # its name is known to be on the disk
+        self._room = room
+        self.write: Callable[[bytes], int] = room.write if room else self._file.write
+        """Write a record behind everything that is there; return how many bytes of it got in.
+
+        Raises ValueError, having done nothing, when the room is used up (or was given up).
+        """
         if fd >= 0:
             _open_segments.add(self)
 
     @classmethod
-    def create(cls, path: Path, header: bytes) -> Segment:
+    def create(cls, path: Path, header: bytes, *, room: int = 0) -> Segment:
         """Create the journal `path` with the record `header`, locked before anybody can see it.
+
+        Args:
+            path: Its visible name.
+            header: Its first record.
+            room: Bytes to reserve and map, at least the header's; 0 to write by `os.write`.
 
         Raises:
             OSError: The system refused; nothing is left behind.
         """
         hidden = path.with_name(f".{path.name}{HIDDEN_SUFFIX}")
-        segment = cls(path, _raised(open_new(hidden, append=True)), len(header))
+        fd = _raised(open_new(hidden, append=True))
+        segment = cls(path, fd, len(header), mapping.reserve(fd, room) if room else None)
         is_visible = False
         try:
             fcntl.flock(segment.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,9 +97,32 @@ class Segment:
                 with contextlib.suppress(OSError):
                     os.unlink(hidden)
 
-    def write(self, record: bytes) -> int:
-        """Write `record` behind everything that is there; return how many bytes of it got in."""
-        return os.write(self.fd, record)
+    @property
+    def fd(self) -> int:
+        """The descriptor, -1 once closed."""
+        return self._file.fd
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether `write` copies into reserved room; it may turn false, never true."""
+        return self._room is not None
+
+    def unmap(self) -> None:
+        """Give up the room not used and go on by `os.write`, while other threads may be writing.
+
+        Raises:
+            OSError: The system refused; only another segment will do.
+        """
+        room = self._room
+        if room is None:
+            return
+        before = room.used
+        if not room.close():  # from here on nobody writes there
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF), str(self.path))
+        rest = os.pread(self.fd, room.length - before, before) if before < room.length else b""
+        os.ftruncate(self.fd, before + len(rest.rstrip(b"\0")))
+        self.write = self._file.write
+        self._room = None
 
     def fate(self) -> str:
         """Return "" while the file is in its place, else what became of it."""
@@ -83,6 +134,8 @@ class Segment:
             return "its descriptor was closed and taken by other code"
         if not status.st_nlink:
             return "it was deleted"
+        if self._room is not None and (fate := self._room.fate(status)):
+            return fate
         try:
             there = os.stat(self.path, follow_symlinks=False)
         except FileNotFoundError:
@@ -92,7 +145,9 @@ class Segment:
         return "" if (there.st_dev, there.st_ino) == self._key else "it was replaced"
 
     def written(self) -> int:
-        """Return the bytes in the file, exactly; 0 if it is lost."""
+        """Return the bytes in the file, exactly, without room not used; 0 if it is lost."""
+        if (room := self._room) is not None:
+            return room.used
         try:
             return os.fstat(self.fd).st_size
         except OSError:
@@ -107,7 +162,7 @@ class Segment:
         os.utime(self.fd)
 
     def sync(self) -> None:
-        """Bring everything written to the disk, the file's name included.
+        """Bring everything written to the disk, the file's name included (mapped pages are the file's own).
 
         Raises:
             OSError: The disk did not take it.
@@ -125,9 +180,24 @@ class Segment:
             self._is_entered = True
 
     def close(self) -> None:
-        """Close the file; never unlock it, for a forked child shares the lock with its parent."""
-        fd, self.fd = self.fd, -1
-        if fd >= 0 and _key_of(fd) == self._key:
+        """Close the file, without the room not used.
+
+        It is not unlocked, for a forked child shares the lock with its parent.
+        """
+        fd, self._file.fd = self._file.fd, -1
+        if fd < 0:
+            return
+        is_ours = _key_of(fd) == self._key
+        if (room := self._room) is not None:
+            used = room.used
+            is_unmapped = room.close()
+            if is_ours and self.pid == os.getpid():
+                with contextlib.suppress(OSError):
+                    if os.fstat(fd).st_size > used:
+                        os.ftruncate(fd, used)
+                    if not is_unmapped:  # the mapping holds on to the lock; no child has come to share it
+                        fcntl.flock(fd, fcntl.LOCK_UN)
+        if is_ours:
             with contextlib.suppress(OSError):
                 os.close(fd)
 

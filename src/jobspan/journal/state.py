@@ -14,6 +14,9 @@ from jobspan.exceptions import LedgerError
 from jobspan.journal.backlog import Backlog
 from jobspan.journal.segment import Segment
 
+FIRST_ROOM_BYTES = 512 * 1024
+"""A process that says little reserves little; each segment that fills up is followed by a larger one."""
+
 
 class WriterState:
     """What belongs to one process; a forked child starts with a new one."""
@@ -30,6 +33,7 @@ class WriterState:
         self.is_told = False  # that there is trouble, in the log
         self.news: list[str] = []
         self.lost_files = 0
+        self.room_bytes = FIRST_ROOM_BYTES  # what the next segment reserves
         self.stem = f"{pid}-{_clock.now_ns()}-{os.urandom(4).hex()}"
         self.numbers = itertools.count(1)
 
@@ -38,11 +42,14 @@ class TornError(OSError):
     """Part of a record got in: the disk is full, or the file may not grow."""
 
 
-def is_foreign(error: OSError) -> bool:
+def is_foreign(error: OSError | ValueError) -> bool:
     """Tell whether `error` is no failure of the disk, but raised by a signal handler meanwhile.
 
-    A handler's ``TimeoutError("too slow")`` is an OSError too, without the number the system gives.
+    A handler's ``TimeoutError("too slow")`` is an OSError too, without the number the system gives; the
+    ValueError of a mapping comes from C, not out of a frame below the one that caught it.
     """
+    if isinstance(error, ValueError):
+        return error.__traceback__ is not None and error.__traceback__.tb_next is not None
     return error.errno is None and not isinstance(error, LedgerError)
 
 

@@ -1,8 +1,9 @@
 """Appends events to this process's own journal: durable against any death of it on return.
 
-The road of one event is one `os.write` to a file nobody else writes, without a lock. Everything
-rare (first use, a fork, a full disk, a new segment) goes through `_append_late`: the event joins the
-backlog in memory, and the backlog is written out at once, or once a second while the disk refuses.
+The road of one event is one copy into the mapped file (or one `os.write`) that nobody else writes,
+without a lock. Everything rare (first use, a fork, a full disk, a new segment) goes through
+`_append_late`: the event joins the backlog in memory, and the backlog is written out at once, or once
+a second while the disk refuses.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from jobspan import _clock
 from jobspan._guard import guard, guarded
+from jobspan.journal import mapping
 from jobspan.journal.frame import encode
 from jobspan.journal.place import Place
 from jobspan.journal.segment import NOWHERE, SUFFIX, Segment, close_inherited
@@ -46,7 +48,7 @@ class JournalWriter:
         place: Where; its folders are made when needed.
         header: Gives the JSON text that becomes the first record of every segment. Called in the
             process that opens the segment; must not append.
-        segment_bytes: Size beyond which the next segment is begun.
+        segment_bytes: Size beyond which the next segment is begun. Mapped ones start smaller and grow to it.
         buffer_bytes: How much may wait in memory while the disk refuses.
     """
 
@@ -55,7 +57,7 @@ class JournalWriter:
         place: Place,
         header: Callable[[], str],
         *,
-        segment_bytes: int = 64 * 1024 * 1024,
+        segment_bytes: int = 16 * 1024 * 1024,
         buffer_bytes: int = 8 * 1024 * 1024,
     ) -> None:
         self._place = place
@@ -78,7 +80,7 @@ class JournalWriter:
             return
         try:
             written = segment.write(record)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             if is_foreign(error):
                 raise
             self._append_late(payload, segment, error)
@@ -194,11 +196,16 @@ class JournalWriter:
             state = self._states.setdefault(pid, WriterState(pid, self._buffer_bytes))
         return state
 
-    def _append_late(self, payload: str, failed: Segment | None = None, error: OSError | None = None) -> None:
+    def _append_late(
+        self, payload: str, failed: Segment | None = None, error: OSError | ValueError | None = None
+    ) -> None:
         state = self._state()
         with state.lock:
-            if failed is not None and error is not None and failed is state.segment:
-                self._blame(state, error)
+            if failed is not None and failed is state.segment:
+                if isinstance(error, OSError):
+                    self._blame(state, error)
+                else:
+                    self._rotate(state, failed, len(encode(payload)))
             if _clock.monotonic() < state.retry_at:
                 state.backlog.push(payload)
             else:
@@ -243,24 +250,32 @@ class JournalWriter:
         try:
             batch = state.backlog.take(_BATCH_BYTES)
             records = [encode(payload) for payload in batch]
-            written = segment.write(b"".join(records))
-            segment.size += written
-            while whole < len(records) and written >= len(records[whole]):
-                written -= len(records[whole])
+            while segment.is_mapped and whole < len(records):
+                segment.size += segment.write(records[whole])
                 whole += 1
             if whole < len(records):
+                written = segment.write(b"".join(records))
+                segment.size += written
+                while whole < len(records) and written >= len(records[whole]):
+                    written -= len(records[whole])
+                    whole += 1
+            if whole < len(records):
                 raise torn()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             if is_foreign(error):
                 raise
-            self._blame(state, error)
-            return False
+            if isinstance(error, OSError):
+                self._blame(state, error)
+                return False
+            self._rotate(state, segment, len(encode(batch[whole])))
         finally:  # also when a signal handler's exception passes through
             state.backlog.put_back(batch[whole:])
         return True
 
-    def _open(self, state: WriterState) -> None:
+    def _open(self, state: WriterState, record_bytes: int = 0) -> None:
         """Begin the next segment; the one before closes when the last thread writing to it lets go.
+
+        If it is mapped, it has room for a record of `record_bytes`.
 
         Raises:
             OSError: It could not be opened; the one before is still there.
@@ -272,7 +287,11 @@ class JournalWriter:
             header = self._header()
         self._place.prepare()
         path = self._place.journal / f"{state.stem}-{next(state.numbers):06d}{SUFFIX}"
-        segment = Segment.create(path, encode(header))
+        first = encode(header)
+        room = 0
+        if mapping.is_safe(self._place.journal):
+            room = max(min(state.room_bytes, self._segment_bytes), len(first) + record_bytes)
+        segment = Segment.create(path, first, room=room)
         if state.keeps_unsynced and state.segment is not None and not state.is_spoiled:
             state.unsynced.append(state.segment)
         state.segment, state.is_spoiled = segment, False
@@ -310,8 +329,11 @@ class JournalWriter:
                 self._check_at = now + _CHECK_SECONDS
                 if fate := segment.fate():
                     self._replace(state, segment, fate)
+                elif segment.is_mapped:  # a copy into memory leaves the file's time as it is
+                    with contextlib.suppress(OSError):
+                        segment.touch()
             elif segment.size >= self._segment_bytes and now >= state.rotate_at:
-                self._rotate(state, now)
+                self._rotate(state, segment)
         tell(state)
 
     def _replace(self, state: WriterState, segment: Segment, fate: str) -> None:
@@ -322,12 +344,25 @@ class JournalWriter:
         if self._usable_segment(state) is not None:
             self._drain(state)
 
-    def _rotate(self, state: WriterState, now: float) -> None:
+    def _rotate(self, state: WriterState, segment: Segment, record_bytes: int = 0) -> None:
+        """Go on in the next segment, or, where none can be had, in this one beyond its size."""
+        if segment is not state.segment or state.is_spoiled:
+            return  # a signal handler was faster
         try:
-            self._open(state)
+            state.room_bytes = min(2 * state.room_bytes, self._segment_bytes)
+            self._open(state, record_bytes)
         except OSError as error:
             if is_foreign(error):
                 raise
-            state.rotate_at = now + _RETRY_SECONDS  # the old one is too large, but good
-        if state.segment is not None:
+            state.rotate_at = _clock.monotonic() + _RETRY_SECONDS  # the old one is too large, but good
+            self._unmap(state, segment)
+        if state.segment is not None and not state.is_spoiled:
             self._segment = state.segment
+
+    def _unmap(self, state: WriterState, segment: Segment) -> None:
+        try:
+            segment.unmap()
+        except OSError as error:
+            if is_foreign(error):
+                raise
+            self._blame(state, error)
