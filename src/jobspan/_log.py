@@ -13,7 +13,9 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u
 
 def one_line(text: str) -> str:
     """Return `text` with control, line-breaking, bidi and surrogate characters escaped."""
-    return _UNSAFE.sub(lambda match: match.group().encode("unicode_escape", "backslashreplace").decode(), text)
+    return _UNSAFE.sub(
+        lambda match: match.group().encode("unicode_escape", "backslashreplace").decode(), text
+    )
 
 
 def event(level: int, name: str, **fields: object) -> None:
