@@ -6,6 +6,7 @@ import argparse
 import json
 import signal
 import threading
+from types import FrameType
 
 from jobspan.testing.airtable.server import AirtableServer
 
@@ -40,8 +41,12 @@ def main() -> None:
         control_port=given.control_port,
     )
     ended = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        ended.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, end)
     with server:
         told = {
             "url": server.url,

@@ -77,12 +77,15 @@ class Control:
 
     def _verb(self, name: str) -> Callable[..., Any]:
         if name == "fail":
-            return lambda **arguments: self._server.fail(**arguments).name
+            return self._fail
         if name.startswith("person/") and name.removeprefix("person/") in _PERSON:
             return cast("Callable[..., Any]", getattr(self._server.person, name.removeprefix("person/")))
         if name in _SERVER:
             return cast("Callable[..., Any]", getattr(self._server, name))
         raise LookupError(f"no verb {name!r}")
+
+    def _fail(self, **arguments: Any) -> str:
+        return self._server.fail(**arguments).name
 
 
 def _bound(answer: Callable[[str, str, dict[str, Any]], tuple[int, Any]]) -> type[BaseHTTPRequestHandler]:

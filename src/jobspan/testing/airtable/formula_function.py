@@ -185,40 +185,77 @@ def _dateadd(moment: Any, count: Any, unit: Any) -> datetime:
         raise FormulaError("out of range") from None
 
 
-_MANY = 10_000
-_FUNCTIONS: dict[str, tuple[int, int, Callable[..., Any]]] = {
-    "AND": (1, _MANY, lambda *values: all(map(_true, values))),
-    "OR": (1, _MANY, lambda *values: any(map(_true, values))),
-    "XOR": (1, _MANY, lambda *values: sum(map(_true, values)) % 2 == 1),
-    "NOT": (1, 1, lambda value: not _true(value)),
-    "IF": (2, 3, lambda test, yes, no=None: yes if _true(test) else no),
+_Function = tuple[int, int, Callable[..., Any]]
+"""Fewest and most arguments, and what it does."""
+
+
+def _one(function: Callable[[Any], Any]) -> _Function:
+    return 1, 1, function
+
+
+def _two(function: Callable[[Any, Any], Any]) -> _Function:
+    return 2, 2, function
+
+
+def _many(function: Callable[[list[Any]], Any]) -> _Function:
+    return 1, 10_000, lambda *values: function(list(values))
+
+
+def _if(test: Any, yes: Any, no: Any = None) -> Any:
+    return yes if _true(test) else no
+
+
+def _right(value: Any, count: Any) -> str:
+    whole = text(value)
+    return whole[len(whole) - min(len(whole), _count(count)) :]
+
+
+def _mid(value: Any, start: Any, count: Any) -> str:
+    first = max(0, _count(start) - 1)
+    return text(value)[first : first + _count(count)]
+
+
+def _count(value: Any) -> int:
+    return max(0, int(number(value)))
+
+
+def _round(value: Any, digits: Any = 0) -> float | int:
+    return round(number(value), int(number(digits)))
+
+
+_FUNCTIONS: dict[str, _Function] = {
+    "AND": _many(lambda values: all(map(_true, values))),
+    "OR": _many(lambda values: any(map(_true, values))),
+    "XOR": _many(lambda values: sum(map(_true, values)) % 2 == 1),
+    "NOT": _one(lambda value: not _true(value)),
+    "IF": (2, 3, _if),
     "TRUE": (0, 0, lambda: True),
     "FALSE": (0, 0, lambda: False),
     "BLANK": (0, 0, lambda: None),
     "FIND": (2, 3, _find),
     "SEARCH": (2, 3, _search),
-    "EXACT": (2, 2, lambda left, right: text(left) == text(right)),
-    "LOWER": (1, 1, lambda value: text(value).lower()),
-    "UPPER": (1, 1, lambda value: text(value).upper()),
-    "TRIM": (1, 1, lambda value: text(value).strip()),
-    "LEN": (1, 1, lambda value: len(text(value))),
-    "LEFT": (2, 2, lambda value, count: text(value)[: max(0, int(number(count)))]),
-    "RIGHT": (2, 2, lambda value, count: text(value)[len(text(value)) - max(0, int(number(count))) :]),
-    "MID": (3, 3, lambda value, at, count: text(value)[max(0, int(number(at)) - 1) :][: int(number(count))]),
+    "EXACT": _two(lambda left, right: text(left) == text(right)),
+    "LOWER": _one(lambda value: text(value).lower()),
+    "UPPER": _one(lambda value: text(value).upper()),
+    "TRIM": _one(lambda value: text(value).strip()),
+    "LEN": _one(lambda value: len(text(value))),
+    "LEFT": _two(lambda value, count: text(value)[: _count(count)]),
+    "RIGHT": _two(_right),
+    "MID": (3, 3, _mid),
     "SUBSTITUTE": (3, 3, _substitute),
-    "CONCATENATE": (1, _MANY, lambda *values: "".join(map(text, values))),
-    "VALUE": (1, 1, _value),
-    "ABS": (1, 1, lambda value: abs(number(value))),
-    "ROUND": (1, 2, lambda value, digits=0: round(number(value), int(number(digits)))),
-    "SUM": (1, _MANY, lambda *values: sum(map(number, values))),
-    "MIN": (1, _MANY, lambda *values: min(map(number, values))),
-    "MAX": (1, _MANY, lambda *values: max(map(number, values))),
+    "CONCATENATE": _many(lambda values: "".join(map(text, values))),
+    "VALUE": _one(_value),
+    "ABS": _one(lambda value: abs(number(value))),
+    "ROUND": (1, 2, _round),
+    "SUM": _many(lambda values: sum(map(number, values))),
+    "MIN": _many(lambda values: min(map(number, values))),
+    "MAX": _many(lambda values: max(map(number, values))),
     "DATETIME_PARSE": (1, 3, _datetime_parse),
-    "DATESTR": (1, 1, lambda value: _datetime_parse(value).strftime("%Y-%m-%d")),
+    "DATESTR": _one(lambda value: _datetime_parse(value).strftime("%Y-%m-%d")),
     "DATEADD": (3, 3, _dateadd),
     "IS_SAME": (2, 3, _is_same),
-    "IS_AFTER": (2, 2, _is_after),
-    "IS_BEFORE": (2, 2, lambda left, right: _is_after(right, left)),
+    "IS_AFTER": _two(_is_after),
+    "IS_BEFORE": _two(lambda left, right: _is_after(right, left)),
     "NOW": (0, 0, _now),
     "TODAY": (0, 0, lambda: _now().replace(hour=0, minute=0, second=0, microsecond=0)),
 }

@@ -7,11 +7,25 @@ import os
 import socket
 import struct
 import threading
+import weakref
 from collections.abc import Callable
 
 HOST = "127.0.0.1"
 _ACCEPT_SECONDS = 0.5
 _ABORT = struct.pack("ii", 1, 0)  # SO_LINGER with 0 s: close() sends RST
+
+
+_listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    """Close the sockets a forked child has inherited: held there, no reset would reach a client."""
+    for listener in list(_listeners):
+        listener.close_inherited()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def abort_on_close(connection: socket.socket) -> None:
@@ -59,6 +73,14 @@ class Listener:
         self._threads: set[threading.Thread] = set()
         self._listening: socket.socket | None = None
         self._open()
+        _listeners.add(self)
+
+    def close_inherited(self) -> None:
+        """Close this process's copies of the sockets; those of the server's process stay as they are."""
+        listening = [] if self._listening is None else [self._listening]
+        for each in [*self._connections, self._reserved, *listening]:  # no lock: its holder is not here
+            with contextlib.suppress(OSError):
+                os.close(each.detach())
 
     def _open(self) -> None:
         listening = _bound(self.port)
@@ -77,17 +99,18 @@ class Listener:
             except OSError:  # closed by go_down or stop
                 return
             connection.settimeout(None)
-            if self._resets or self._listening is not listening:
-                abort_on_close(connection)
-                connection.close()
-                continue
             thread = threading.Thread(
                 target=self._hold, args=(connection,), name="airtable-serve", daemon=True
             )
             with self._lock:
-                self._connections.add(connection)
-                self._threads.add(thread)
-            thread.start()
+                is_welcome = self._listening is listening and not self._resets
+                if is_welcome:
+                    self._connections.add(connection)
+                    self._threads.add(thread)
+                    thread.start()
+            if not is_welcome:
+                abort_on_close(connection)
+                connection.close()
 
     def _hold(self, connection: socket.socket) -> None:
         try:

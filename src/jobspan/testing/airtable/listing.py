@@ -42,8 +42,10 @@ class Iterators:
 
     def start(self, table: Table, rows: list[Row]) -> str:
         """Keep the order of `rows`; return the iterator's id."""
+        now = self._clock()
+        self._open = {key: each for key, each in self._open.items() if now - each.used_at <= self.lifetime}
         iterator_id = new_id("itr")
-        self._open[iterator_id] = _Iterator(table.id, [row.id for row in rows], self._clock())
+        self._open[iterator_id] = _Iterator(table.id, [row.id for row in rows], now)
         return iterator_id
 
     def resume(self, table: Table, iterator_id: str, record_id: str) -> list[Row]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jobspan.testing.airtable import refusal, seed
-from jobspan.testing.airtable.field import Field
+from jobspan.testing.airtable.field import SELECTS, Field
 from jobspan.testing.airtable.store import Base, Row, Table
 from jobspan.testing.airtable.value import accepted
 
@@ -84,7 +84,8 @@ class Person:
             found = self._table(table)
             column = self._column(found, name)
             column.type, column.options = type, seed.options_for(type, options)
-            found.rewrite(column, lambda value: self._converted(column, value))
+            invents = options is None or type not in SELECTS  # a person's change makes options of texts
+            found.rewrite(column, lambda value: self._converted(column, value, invents))
 
     def make_computed(self, table: str, name: str, formula: str = "RECORD_ID()") -> None:
         """Turn a column into a formula."""
@@ -156,13 +157,11 @@ class Person:
         except refusal.Refusal as refused:
             raise ValueError(refused.body["error"]["message"]) from None
 
-    def _converted(self, column: Field, value: Any) -> Any:
+    def _converted(self, column: Field, value: Any, invents: bool) -> Any:
         if column.is_computed:
             return None
         try:
-            return accepted(
-                column, value, self._base, typecast=column.type not in ("singleSelect", "multipleSelects")
-            )
+            return accepted(column, value, self._base, typecast=invents)
         except refusal.Refusal:
             return None
 

@@ -105,7 +105,7 @@ def _precise(name: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_names(names: Iterable[str]) -> None:
-    known = {name for table, columns in _TABLES.items() for name in columns}
+    known = {name for columns in _TABLES.values() for name in columns}
     known |= {f"{table}.{name}" for table, columns in _TABLES.items() for name in columns} | set(_TABLES)
     unknown = sorted(set(names) - known)
     if unknown:

@@ -200,10 +200,11 @@ class AirtableServer:
             ``server.fail(503, retry_after=2, times=4)``, ``server.fail("hang", seconds=2)``.
         """
         if isinstance(action, int):
-            action, status = "status", action
-        moment = when or ("after" if action in ("truncate", "garble") else "before")
+            status = action
+        name = action if isinstance(action, str) else "status"
+        moment = when or ("after" if name in ("truncate", "garble") else "before")
         ordered = Fault(
-            action, moment, status, body, seconds, retry_after, nth, every, times, method, path, table
+            name, moment, status, body, seconds, retry_after, nth, every, times, method, path, table
         )
         return self._service.faults.add(ordered)
 

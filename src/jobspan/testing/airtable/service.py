@@ -69,15 +69,17 @@ class Call:
     scope: str | None
     names: dict[str, str] = field(default_factory=dict[str, str])
     query: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    raw: bytes = b""
     is_json: bool = False
+    is_readable: bool = False
 
     @property
     def body(self) -> dict[str, Any]:
         """Return the JSON object of the body; one not declared as JSON has no fields, as live."""
         if not self.is_json:
             raise refusal.missing_fields()
-        return shape.object_of(shape.parsed(self.raw), refusal.unreadable_body())
+        if not self.is_readable:
+            raise refusal.unreadable_body()
+        return shape.object_of(self.seen.body, refusal.unreadable_body())
 
 
 def read(method: str, target: str, headers: dict[str, str], raw: bytes, at: float) -> Call:
@@ -88,12 +90,7 @@ def read(method: str, target: str, headers: dict[str, str], raw: bytes, at: floa
         query.setdefault(key, []).append(value)
     flat = {key: values if len(values) > 1 else values[0] for key, values in query.items()}
     is_json = headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
-    body: Any = None
-    if raw:
-        try:
-            body = shape.parsed(raw)
-        except refusal.Refusal:
-            body = raw.decode("utf-8", "replace")
+    body, is_readable = _parsed(raw)
     seen = SeenRequest(method, unquote(parts.path), flat, body, at, headers=headers)
     for verb, pattern, kind, scope in _COMPILED:
         match = pattern.fullmatch(parts.path) if verb == method else None
@@ -102,8 +99,16 @@ def read(method: str, target: str, headers: dict[str, str], raw: bytes, at: floa
                 kind = "upsert"
             names = {key: unquote(value) for key, value in match.groupdict().items()}
             seen.kind, seen.table = kind, names.get("table")
-            return Call(seen, kind, scope, names, query, raw, is_json)
-    return Call(seen, "unknown", None, {}, query, raw, is_json)
+            return Call(seen, kind, scope, names, query, is_json, is_readable)
+    return Call(seen, "unknown", None, {}, query)
+
+
+def _parsed(raw: bytes) -> tuple[Any, bool]:
+    """Return the JSON of a body, or its text, and whether it is JSON."""
+    try:
+        return shape.parsed(raw), True
+    except refusal.Refusal:
+        return raw.decode("utf-8", "replace") or None, False
 
 
 class Service:

@@ -33,11 +33,17 @@ def object_of(value: Any, otherwise: refusal.Refusal | None = None) -> dict[str,
     return cast("dict[str, Any]", value)
 
 
+def items_of(value: Any) -> list[Any] | None:
+    """Return `value` as an array; None if it is none."""
+    return cast("list[Any]", value) if isinstance(value, list) else None  # type: ignore[redundant-cast]
+
+
 def array_of(value: Any, otherwise: refusal.Refusal | None = None) -> list[Any]:
     """Return `value` as an array, or refuse the request."""
-    if not isinstance(value, list):
+    items = items_of(value)
+    if items is None:
         raise otherwise or refusal.invalid_request()
-    return cast("list[Any]", value)
+    return items
 
 
 def text_of(value: Any, otherwise: refusal.Refusal | None = None) -> str:

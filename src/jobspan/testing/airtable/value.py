@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 
 from jobspan.testing.airtable import refusal
 from jobspan.testing.airtable.field import NUMBERS, TEXT, Field
+from jobspan.testing.airtable.shape import items_of
 
 LONGEST_TEXT = 100_000
 """Characters a text cell holds at most."""
@@ -114,9 +115,10 @@ def _options(field: Field, value: Any) -> list[str]:
 
 
 def _list(field: Field, value: Any) -> list[Any]:
-    if not isinstance(value, list):
+    items = items_of(value)
+    if items is None:
         raise refusal.wrong_value(field.name)
-    return cast("list[Any]", value)
+    return items
 
 
 def _flag(field: Field, value: Any) -> bool:
@@ -165,9 +167,10 @@ def _day(field: Field, value: Any) -> str:
 
 
 def _links(field: Field, value: Any) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in cast("list[Any]", value)):
+    items = items_of(value)
+    if items is None or not all(isinstance(item, str) for item in items):
         raise refusal.typed(422, "INVALID_RECORD_ID", "Value is not an array of record IDs.")
-    return list(dict.fromkeys(cast("list[str]", value)))
+    return list(dict.fromkeys(items))
 
 
 def _check_links(field: Field, record_ids: list[str], links: LinkTarget) -> None:
@@ -193,9 +196,9 @@ def plain_text(value: Any) -> str:
     """Return a JSON value as the text that typecast makes of it."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, list):
-        return ", ".join(plain_text(item) for item in cast("list[Any]", value))
-    if isinstance(value, float) and value == int(value) and abs(value) < 1e21:
+    if (items := items_of(value)) is not None:
+        return ", ".join(plain_text(item) for item in items)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
         return str(int(value))
     return str(value)
 
@@ -214,7 +217,7 @@ def _cast(field: Field, value: Any, links: LinkTarget) -> Any:
         return value if isinstance(value, str) and instant(value) else None
     if field.type == "singleSelect":
         return _invented(field, plain_text(value).strip())
-    items = cast("list[Any]", value) if isinstance(value, list) else plain_text(value).split(",")
+    items = items_of(value) or plain_text(value).split(",")
     texts = [text for item in items if (text := plain_text(item).strip())]
     if field.type == "multipleSelects":
         return [_invented(field, text) for text in texts]

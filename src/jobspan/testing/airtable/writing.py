@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ class _Change:
 
 
 @contextmanager
-def _undone_if_refused(base: Base, typecast: bool) -> Iterator[None]:
+def _undone_if_refused(base: Base, typecast: bool) -> Generator[None]:
     """Take back what typecast invented (options, linked rows) when the request is refused."""
     if not typecast:
         yield
