@@ -7,32 +7,49 @@ opened with, so that a second `configure` never tears a run apart.
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
 
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from jobspan import _clock
+from jobspan._delivery import make_relay
 from jobspan._describe import describe
 from jobspan._guard import guard, guarded
 from jobspan._keeper import Keeper
 from jobspan._settings import Settings, load
-from jobspan.exceptions import SettingsError
+from jobspan.airtable.settings import AirtableSettings, airtable_settings
+from jobspan.exceptions import LedgerError, SettingsError
 from jobspan.journal.claim import RunIdClaims
 from jobspan.journal.identity import current as current_process
 from jobspan.journal.writer import JournalWriter
 from jobspan.ledger.ledger import Ledger
+from jobspan.ledger.outbox import cancels
 from jobspan.ledger.reading import LedgerReader
 from jobspan.model.event import write_event
 from jobspan.model.run_id import format_run_id, provisional_run_id
+from jobspan.relay.pace import Timing
+from jobspan.relay.worker import Relay
 from jobspan.spans.pipeline import SpanPipeline
 
 _CLAIMS_KEPT_SECONDS = 2 * 24 * 3600
+TIMING = Timing()
+"""All waits of relays made from here on; tests compress them."""
+
+
+class Cancelable(Protocol):
+    """A live job."""
+
+    uid: str
+
+    def cancel(self, reason: str = ...) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +60,7 @@ class Health:
         ok: Nothing was lost and nothing went wrong.
         errors: How often something inside jobspan failed.
         dropped: How many events or spans were lost.
-        pending: How many events are in memory only or spans not exported yet.
+        pending: How many events are in memory only, spans not exported, and rows not delivered yet.
         last_error: The last trouble, in words.
         reasons: Each trouble and how often it was met.
     """
@@ -75,7 +92,8 @@ class Runtime:
     ) -> None:
         self.settings = settings
         self.enabled = settings.mode != "disabled"
-        self._redactor = redactor or _built_in_redactor()
+        self.airtable = _airtable(settings)
+        self._redactor = redactor or _built_in_redactor(self.airtable)
         self.ledger = Ledger(settings.ledger, self._claim, settings.timezone)
         sizes = {} if segment_bytes is None else {"segment_bytes": segment_bytes}
         self.journal = JournalWriter(self.ledger.place, _header, **sizes)
@@ -88,7 +106,12 @@ class Runtime:
             redact=self.redact,
         )
         self._prefix = (0, "")
-        self.keeper = Keeper(self.ledger, self.journal, self._memory_events)
+        self.keeper = Keeper(self.ledger, self.journal, self._memory_events, self._each_round)
+        self.relay = _relay(settings, self.airtable, self.ledger)
+        names = [self.airtable.destination] if self.airtable is not None else []
+        self.destinations_json = f',"to":{json.dumps(names)}' if names else ""
+        """The end of a job's open event: the destinations it is shown at."""
+        self._live: weakref.WeakValueDictionary[str, Cancelable] = weakref.WeakValueDictionary()
 
     def redact(self, text: str) -> str:
         """Return `text` without secrets; where the redactor fails, nothing of it."""
@@ -131,6 +154,26 @@ class Runtime:
         """Write one event to the journal; it is durable on return."""
         self.append(write_event(event))
 
+    def job_opened(self, job: Cancelable) -> None:
+        """Called when a job is open: it can be canceled from outside, and its row can be shown."""
+        self._live[job.uid] = job
+        if self.relay is not None and self.settings.relay == "thread":
+            self.relay.start()
+
+    def _each_round(self) -> None:
+        """Twice a second: keep the lease alive, and pass on what people canceled elsewhere."""
+        if self.relay is not None:
+            self.relay.renew()
+        live = dict(self._live)
+        if live:
+            try:
+                asked = cancels(self.ledger, live)
+            except LedgerError:
+                return  # in half a second again
+            for uid, by in asked.items():
+                live[uid].cancel(f"canceled by a person ({by})")
+                self._live.pop(uid, None)
+
     def job_boundary(self) -> None:
         """Called when a job opens or closes: with durability "power" it waits for the disk."""
         if self.settings.durability == "power":
@@ -157,19 +200,36 @@ class Runtime:
         until = _clock.monotonic() + timeout
         self.journal.touch()
         folded = self.keeper.fold_now(timeout)
+        delivered = self._deliver(until) if folded else self.relay is None
         exported = self.pipeline.force_flush(max(0.0, until - _clock.monotonic()))
-        return folded and exported and not self.journal.buffered
+        return folded and exported and delivered and not self.journal.buffered
+
+    def _deliver(self, until: float) -> bool:
+        if self.relay is None:
+            return True
+        if self.settings.relay == "thread":
+            self.relay.start()
+        return self.relay.flush(max(0.0, until - _clock.monotonic()))
 
     def shutdown(self, timeout: float) -> None:
-        """Fold and export within `timeout` seconds, and let go of all files and threads."""
+        """Fold, deliver and export within `timeout` seconds, and let go of all files and threads."""
         until = _clock.monotonic() + timeout
         self.keeper.stop()
         self.journal.close()
         if timeout > 0:
             self.keeper.fold_now(timeout)
+        if self.relay is not None:
+            with guarded("relay.end"):
+                self.relay.end(max(0.0, until - _clock.monotonic()))
         self.pipeline.shutdown(max(0.0, until - _clock.monotonic()))
         with guarded("ledger.close"):
             self.ledger.close()
+
+    def _rows_waiting(self) -> int:
+        if self.relay is not None:
+            with guarded("health.rows"):
+                return self.relay.rows_waiting()
+        return 0
 
     def health(self) -> Health:
         """Return how tracking itself is doing."""
@@ -179,7 +239,7 @@ class Runtime:
             reasons[f"journal: {self.journal.trouble}"] = self.journal.buffered
         for reason, count in self.pipeline.dropped.items():
             reasons[f"spans: {reason}"] = count
-        pending = self.journal.buffered + self.pipeline.pending()
+        pending = self.journal.buffered + self.pipeline.pending() + self._rows_waiting()
         return Health(
             ok=not reasons and not dropped,
             errors=sum(guard.counts().values()),
@@ -196,10 +256,22 @@ def _header() -> str:
     return write_event({"e": "process", "process": process.uid, "v": 1, **process.as_dict()})
 
 
-def _built_in_redactor() -> Callable[[str], str]:
+def _built_in_redactor(airtable: AirtableSettings | None) -> Callable[[str], str]:
     from jobspan.model.redact import Redactor, secret_values  # its patterns take 6 ms: not at import
 
-    return Redactor(secret_values(os.environ))
+    own = [airtable.api_key.reveal()] if airtable is not None and airtable.api_key is not None else []
+    return Redactor([*secret_values(os.environ), *own])
+
+
+def _airtable(settings: Settings) -> AirtableSettings | None:
+    """Return what is set about Airtable; None where nothing is to be delivered."""
+    return airtable_settings(settings.airtable) if settings.mode == "online" else None
+
+
+def _relay(settings: Settings, airtable: AirtableSettings | None, ledger: Ledger) -> Relay | None:
+    if airtable is None or airtable.api_key is None:
+        return None
+    return make_relay(ledger, airtable, TIMING)
 
 
 # --- the one runtime of this process
@@ -219,7 +291,11 @@ def _build() -> Runtime:
         if _runtime is None:
             bad: list[SettingsError] = []
             settings = load({}, on_bad=bad.append)
-            _install(Runtime(settings))
+            try:
+                _install(Runtime(settings))
+            except SettingsError as error:
+                bad.append(error)
+                _install(Runtime(replace(settings, airtable={})))
             for error in bad:
                 guard.note("settings", str(error))
         assert _runtime is not None
@@ -253,7 +329,7 @@ def configure(
         redactor: Takes secrets out of texts, in the place of the built-in one.
         segment_bytes: Size of one journal file before the next is begun.
         **settings: The settings of `jobspan._settings.Settings`: ledger, mode, strict, timezone,
-            durability, exit_flush.
+            durability, exit_flush, relay, airtable.
 
     Raises:
         UsageError: An unknown setting.
@@ -275,8 +351,31 @@ def configure(
             old.shutdown(old.settings.exit_flush)
 
 
+def run_relay(until_empty: bool = False) -> bool:
+    """Fold and deliver on the calling thread: a relay as a process of its own.
+
+    Args:
+        until_empty: Return when nothing is left that can be delivered now; else go on until interrupted.
+
+    Returns:
+        True iff nothing waits.
+
+    Raises:
+        SettingsError: No base or no token is set, or the mode is not online.
+        LedgerError: The ledger cannot be used.
+    """
+    own = runtime()
+    if own.relay is None:
+        raise SettingsError(
+            "nothing to deliver to: set AIRTABLE_API_KEY and AIRTABLE_BASE_ID, and the mode to online"
+        )
+    own.keeper.start()
+    own.keeper.fold_now(10.0)
+    return own.relay.run(until_empty=until_empty)
+
+
 def flush(timeout: float = 10.0) -> bool:
-    """Bring everything of this process into the ledger and to the exporters.
+    """Bring everything of this process into the ledger, to the exporters and to the destination.
 
     Args:
         timeout: Seconds it may take.

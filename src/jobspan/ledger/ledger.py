@@ -48,6 +48,7 @@ class Ledger:
         self.path = path
         self.place = Place(path)
         self._zone = zone
+        self._claim = claim
         self._folder = Folder(self.place, claim)
         self._connection: sqlite3.Connection | None = None
         self._inode: int | None = None
@@ -124,6 +125,25 @@ class Ledger:
             return
         with fork_gate, translated(self.path):
             yield LedgerReader(self._open(seconds), self._zone)
+
+    @contextmanager
+    def using(self, *, busy_seconds: float = 0.1) -> Iterator[sqlite3.Connection]:
+        """Give the open ledger for something short; forks and all other uses in this process wait.
+
+        Raises:
+            BusyLedgerError: Another process holds it for longer than `busy_seconds`.
+            LedgerError: It cannot be used.
+        """
+        with fork_gate, translated(self.path):
+            yield self._open(busy_seconds)
+
+    def records(self, connection: sqlite3.Connection) -> LedgerReader:
+        """Return a reader of what `connection`, got from `using`, holds; nothing is folded before."""
+        return LedgerReader(connection, self._zone)
+
+    def claim(self, start_ns: int) -> str | None:
+        """Return a run id nobody of this ledger has, for a job that started at `start_ns`; None: not now."""
+        return self._claim(start_ns)
 
     def tidy(self) -> None:
         """Delete journals set aside long ago.
