@@ -293,8 +293,8 @@ def _build() -> Runtime:
             settings = load({}, on_bad=bad.append)
             try:
                 _install(Runtime(settings))
-            except SettingsError as error:
-                bad.append(error)
+            except SettingsError as unusable:
+                bad.append(unusable)
                 _install(Runtime(replace(settings, airtable={})))
             for error in bad:
                 guard.note("settings", str(error))

@@ -274,4 +274,4 @@ def _object(value: Any) -> Json:
 def _list(value: Any) -> list[Json]:
     if not isinstance(value, list):
         raise TypeError("not a list")
-    return [_object(each) for each in cast("list[Any]", value)]
+    return [_object(each) for each in value]

@@ -1,4 +1,4 @@
-"""What can be set about Airtable: ``configure(airtable=dict(...))``, ``[tool.jobspan.airtable]``, AIRTABLE_…"""
+"""What can be set about Airtable: configure(airtable=dict(...)), [tool.jobspan.airtable], AIRTABLE_…"""
 
 from __future__ import annotations
 

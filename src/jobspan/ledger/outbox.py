@@ -404,12 +404,12 @@ def _deliveries(rows: Iterable[codec.Row]) -> list[Delivery]:
 
 
 def _delivery(row: codec.Row) -> Delivery:
-    *plain, cells = row
-    delivery = Delivery(*plain, None)
+    delivery = Delivery(*row)
     delivery.urgent = bool(delivery.urgent)
-    if cells is not None:
+    if row[-1] is not None:
+        delivery.cells = None
         with suppress(ValueError):
-            delivery.cells = json.loads(cells)
+            delivery.cells = json.loads(row[-1])
     return delivery
 
 

@@ -203,7 +203,10 @@ PUT_DELIVERED_AT = (
     "INSERT INTO destinations (name, delivered_ns) VALUES (:name, :now)"
     " ON CONFLICT (name) DO UPDATE SET delivered_ns = :now, reason = NULL"
 )
-COUNT_CALL = "INSERT INTO calls VALUES (?, ?, ?) ON CONFLICT (destination, month) DO UPDATE SET calls = calls + excluded.calls"
+COUNT_CALL = (
+    "INSERT INTO calls VALUES (?, ?, ?)"
+    " ON CONFLICT (destination, month) DO UPDATE SET calls = calls + excluded.calls"
+)
 CALLS = "SELECT calls FROM calls WHERE destination = ? AND month = ?"
 PUT_CANCEL = "INSERT OR IGNORE INTO cancels VALUES (?, ?, ?)"
 CANCELS = "SELECT job, by FROM cancels WHERE job IN ({many})"

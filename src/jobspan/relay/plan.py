@@ -39,12 +39,13 @@ def changes(delivery: Delivery, wanted: Cells) -> Cells:
     System Notes go with the first and the last state and with late facts, not with mere progress.
     """
     known = delivery.cells or {}
+    is_untouched = delivery.remote_id is None and delivery.attempts == 0
     found: Cells = {}
     for name, value in wanted.items():
         if name in known:
             if known[name] != value:
                 found[name] = value
-        elif value is not None or delivery.remote_id is not None:
+        elif value is not None or not is_untouched:
             found[name] = value
     progress = delivery.shown == Status.RUNNING == delivery.status
     if NOTES in found and NOTES in known and progress:
@@ -65,7 +66,7 @@ def item(destination: Destination, delivery: Delivery, record: Record, seen: See
     found = changes(delivery, wanted)
     if not found:
         return None
-    kept: Cells = {**(delivery.cells or {}), **found}
+    kept: Cells = {**dict.fromkeys(wanted), **(delivery.cells or {}), **found}
     sent = dict(found)
     if NOTES in found:
         kept[AROUND] = _around(destination, delivery, seen)

@@ -145,8 +145,8 @@ class Sender:
         due = self._outbox.due(kind, linger_ns=linger_ns, news=news, limit=_PAGE)
         if due and len(due) < self._destination.most_rows:
             more = self._outbox.due(kind, linger_ns=0, news=news, limit=_PAGE, fill=True)
-            runs = {each.run for each in due}
-            due += [each for each in more if each.run not in runs]
+            known = {each.run for each in due}
+            due += [each for each in more if each.run not in known]
         return due
 
     def _current_linger(self) -> float:
