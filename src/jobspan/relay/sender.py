@@ -158,7 +158,7 @@ class Sender:
     # --- requests
 
     def _refresh(self) -> None:
-        self._attempt(self._destination.refresh, ())
+        self._attempt(self._destination.refresh)
 
     def _reading(
         self, kind: str, due: Sequence[Delivery], also: Callable[[Delivery], bool]
@@ -317,7 +317,7 @@ class Sender:
     def _attempt(
         self,
         request: Callable[[], None],
-        rows: Sequence[Delivery],
+        rows: Sequence[Delivery] = (),
         kind: str = "",
         items: Sequence[Item] = (),
     ) -> None:
@@ -329,6 +329,8 @@ class Sender:
         except DeliveryError as error:
             self._failed(error, rows, kind, items)
         else:
+            if not rows:
+                return  # only what has to do with rows shows that all is well again
             self._failures = 0
             self._resume_at = 0.0
             if self.stopped is not None:
@@ -434,7 +436,7 @@ class Sender:
                     )
 
         self._pace.wait(_no_sleep)
-        self._attempt(look, ())
+        self._attempt(look, [each.delivery for each in keyless])
         return True
 
 
