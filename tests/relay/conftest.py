@@ -36,7 +36,11 @@ def deliver(fresh: Path) -> Iterator[Deliver]:
     started: list[AirtableServer] = []
 
     def start(
-        *, timing: Any = SWIFT, airtable: dict[str, Any] | None = None, ledger: str = "ledger.db", **server: Any
+        *,
+        timing: Any = SWIFT,
+        airtable: dict[str, Any] | None = None,
+        ledger: str = "ledger.db",
+        **server: Any,
     ) -> AirtableServer:
         made = AirtableServer(**{"lockout_seconds": 1.5, **server}).start()
         started.append(made)

@@ -67,7 +67,9 @@ def rows(server: AirtableServer, table: str, *, token: str | None = None) -> lis
         while True:
             query = {"pageSize": "100"} | ({"offset": offset} if offset else {})
             url = f"{server.url}/v0/{server.base_id}/{urllib.parse.quote(table)}?{urllib.parse.urlencode(query)}"
-            request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token or server.token}"})
+            request = urllib.request.Request(
+                url, headers={"Authorization": f"Bearer {token or server.token}"}
+            )
             with urllib.request.urlopen(request, timeout=10) as answer:
                 page = json.load(answer)
             found += [{"id": each["id"], **each["fields"]} for each in page["records"]]
@@ -143,5 +145,7 @@ def batch(clients: int, *, job_type: str = "trial") -> str:
 def kinds(server: AirtableServer) -> Counter[str]:
     """Return how many requests of each kind the relay made."""
     return Counter(
-        request.kind for request in server.requests if "python-requests" in request.headers.get("user-agent", "")
+        request.kind
+        for request in server.requests
+        if "python-requests" in request.headers.get("user-agent", "")
     )

@@ -10,7 +10,16 @@ import pytest
 import jobspan
 from jobspan.relay.pace import Timing
 from tests.relay.conftest import Deliver
-from tests.relay.support import CLIENT_RUNS, JOBS, assert_equal_to_ledger, batch, in_ledger, kinds, rows, wait_until
+from tests.relay.support import (
+    CLIENT_RUNS,
+    JOBS,
+    assert_equal_to_ledger,
+    batch,
+    in_ledger,
+    kinds,
+    rows,
+    wait_until,
+)
 
 
 def test_500_client_runs_arrive_in_the_fewest_requests_at_the_pace(deliver: Deliver) -> None:
@@ -83,9 +92,7 @@ def test_flush_is_true_only_when_delivered(deliver: Deliver) -> None:
     assert_equal_to_ledger(server)
 
 
-@pytest.mark.parametrize(
-    ("project", "shown"), [("all", 3), ("terminal", 3), ("exceptions", 1), ("jobs", 0)]
-)
+@pytest.mark.parametrize(("project", "shown"), [("all", 3), ("terminal", 3), ("exceptions", 1), ("jobs", 0)])
 def test_a_projection_shows_its_rows(deliver: Deliver, project: str, shown: int) -> None:
     server = deliver(airtable={"project": project})
     with jobspan.job("projected") as job:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, cast
@@ -27,7 +26,6 @@ MOST_ROWS = 10
 _DAILY = 24 * 3600.0
 _CONTRADICTED = 600.0
 _ASKED = 10.0
-_QUOTED = re.compile(r'"(.*?)"(?!")', re.DOTALL)
 _REFUSALS_OF_A_FIELD = 3
 _READ_FIELDS = ("run_id", "status", "system_notes", "start_time", "job_type")
 
@@ -300,34 +298,29 @@ class AirtableDestination:
             self._read_at = None
             return True
         lesson = _LESSONS.get(error.type)
-        named = _QUOTED.findall(error.message)
-        if lesson is None or not named or not rows:
-            return False
-        return lesson(self, kind, str(named[0]).strip('"'), error.message, rows)
+        return bool(lesson is not None and rows and lesson(self, kind, error.message, rows))
 
     def doubt(self) -> None:
         """Read the schema before anything else: a table or the base may be gone."""
         self._read_at = None
 
-    def _field_named(self, kind: str, name: str) -> Field | None:
-        table = self._tables.get(kind)
-        if table is None:
-            return None
+    def _field_in(self, kind: str, message: str) -> Field | None:
+        """Return the field whose column a message names in quotes."""
         for field in self._fields[kind]:
-            column = table.columns.get(field.name)
-            if column is not None and name in (column.id, column.name):
+            column = self._table(kind).columns.get(field.name)
+            if column is not None and (f'"{column.id}"' in message or f'"{column.name}"' in message):
                 return field
         return None
 
-    def _learn_missing(self, kind: str, name: str, message: str, rows: Sequence[Write]) -> bool:
-        field = self._field_named(kind, name)
+    def _learn_missing(self, kind: str, message: str, rows: Sequence[Write]) -> bool:
+        field = self._field_in(kind, message)
         if field is None or self._quarantine.holds(kind, field.name):
             return False
         self._quarantine.add(kind, field.name, f"column {field.column!r} is missing")
         return True
 
-    def _learn_refused(self, kind: str, name: str, message: str, rows: Sequence[Write]) -> bool:
-        field = self._field_named(kind, name)
+    def _learn_refused(self, kind: str, message: str, rows: Sequence[Write]) -> bool:
+        field = self._field_in(kind, message)
         if field is None or self._quarantine.holds(kind, field.name):
             return False
         if "computed" in message:
@@ -343,19 +336,16 @@ class AirtableDestination:
         _log.event(logging.WARNING, "jobspan.cell.refused", run_id=rows[0].run_id, field=field.name)
         return True
 
-    def _learn_option(self, kind: str, option: str, message: str, rows: Sequence[Write]) -> bool:
-        names = {
-            field.name
-            for field in self._fields[kind]
-            for row in rows
-            if row.cells.get(field.name) == option and field.kind in ("status", "text")
-        }
+    def _learn_option(self, kind: str, message: str, rows: Sequence[Write]) -> bool:
         learned = False
-        for name in names:
-            known = self._refused_options.get((kind, name), frozenset())
-            if option not in known:
-                self._refused_options[kind, name] = known | {option}
-                learned = True
+        for field in self._fields[kind]:
+            if field.kind not in ("status", "text"):
+                continue
+            options = {row.cells.get(field.name) for row in rows}
+            refused = {each for each in options if isinstance(each, str) and f'"{each}"' in message}
+            known = self._refused_options.get((kind, field.name), frozenset())
+            self._refused_options[kind, field.name] = known | refused
+            learned = learned or not refused <= known
         return learned
 
     # --- whose row
@@ -378,7 +368,7 @@ class AirtableDestination:
         return notes.around(notes_there, ours)
 
 
-_Lesson = Callable[[AirtableDestination, str, str, str, Sequence[Write]], bool]
+_Lesson = Callable[[AirtableDestination, str, str, Sequence[Write]], bool]
 _LESSONS: dict[str, _Lesson] = {
     "UNKNOWN_FIELD_NAME": AirtableDestination._learn_missing,
     "INVALID_VALUE_FOR_COLUMN": AirtableDestination._learn_refused,

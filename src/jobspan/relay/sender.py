@@ -63,7 +63,8 @@ class Sender:
         self.stopped: str | None = None
         """Why nothing can be sent at all: token, base, rights."""
         self.asked = False
-        """A person waits: look at the schema again if something could not be delivered."""
+        """A person waits: look at the schema again before anything else."""
+        self._has_read = False
 
     @property
     def resume_in(self) -> float:
@@ -94,21 +95,24 @@ class Sender:
     # --- what is next
 
     def _next(self) -> Request | None:
+        if (self.asked or self._has_read) and self._destination.needs_refresh(asked=self.asked):
+            return self._refresh
+        self.asked = False
         return self._jobs() or self._clients() or self._cancels()
 
-    def _ready(self, kind: str) -> Request | None:
+    def _ready(self) -> Request | None:
         """Return the request that must come before any row, if there is one."""
-        if self._destination.needs_refresh(asked=self.asked):
-            self.asked = False
-            return self._refresh
-        return None
+        return self._refresh if self._destination.needs_refresh() else None
 
     def _jobs(self) -> Request | None:
+        if not self._destination.accepts("j"):
+            self._pass_over_jobs()
+            return None
         unverified = self._outbox.unverified()
         due = self._due("j", news=True)
         if not unverified and not due:
             return None
-        if (first := self._ready("j")) is not None:
+        if (first := self._ready()) is not None:
             return first
         if unverified:
             return lambda: self._verify(unverified)
@@ -117,12 +121,18 @@ class Sender:
             return lambda: self._look(unseen)
         return self._reading("j", due, self._is_ending) or self._writing("j", due)
 
+    def _pass_over_jobs(self) -> None:
+        """Where no job can be shown, client runs need not wait for their jobs."""
+        for each in self._outbox.due("j", linger_ns=0, news=True, limit=_PAGE):
+            if each.stage != OURS:
+                self._outbox.set_stage(each, OURS)
+
     def _clients(self) -> Request | None:
         news = self._outbox.count_news(self._destination.most_rows) >= self._destination.most_rows
         due = self._due("c", news=news)
         if not due:
             return None
-        if (first := self._ready("c")) is not None:
+        if (first := self._ready()) is not None:
             return first
         return self._writing("c", due)
 
@@ -130,7 +140,7 @@ class Sender:
         running = self._poll.due(self._outbox)
         if not running:
             return None
-        return self._ready("j") or (lambda: self._look_for_cancels(running))
+        return self._ready() or (lambda: self._look_for_cancels(running))
 
     def _due(self, kind: str, *, news: bool) -> list[Delivery]:
         if not self._destination.accepts(kind):
@@ -159,6 +169,8 @@ class Sender:
 
     def _refresh(self) -> None:
         self._attempt(self._destination.refresh)
+        self.asked = False
+        self._has_read = True
 
     def _reading(
         self, kind: str, due: Sequence[Delivery], also: Callable[[Delivery], bool]

@@ -62,6 +62,8 @@ class Relay:
         self._done = threading.Event()
         self._lock = threading.RLock()
         self._busy = False
+        self._asked = False
+        """A person waits for something that could not be shown."""
         self.pid = 0
         """The process whose thread is running; 0 when none is."""
         self._lease: HeldLease | None = None
@@ -133,24 +135,29 @@ class Relay:
     def _turn_at_ledger(self) -> float:
         sender = self._sender
         if sender is not None and sender.stopped is not None and sender.resume_in > self._timing.poll:
+            self._asked = False
             self._give_back()  # another process may have a better token
             return min(sender.resume_in, self._timing.poll * 4)
         if sender is None and not self._has_work():
             return self._timing.poll
         assert self._lease is not None
         if not self._lease.take():
+            self._asked = False
             return min(1.0, self._timing.lease / 10)
         if sender is None:
             sender = self._new_sender()
+        if self._asked:
+            sender.asked = True
         self._busy = True
         try:
             rest = sender.step(self._sleep)
         finally:
             self._busy = False
+            self._asked = self._asked and sender.asked
         return min(rest, 1.0)
 
     def _has_work(self) -> bool:
-        return self.outbox.waiting().rows > 0
+        return self._asked or self.outbox.waiting().rows > 0
 
     def _new_sender(self) -> Sender:
         self._destination = destination = self._make(self.outbox)
@@ -185,24 +192,23 @@ class Relay:
         """
         until = _clock.monotonic() + timeout
         until_ns = _clock.now_ns()
-        waiting = self._waiting(until_ns)
-        if waiting is not None and not waiting.rows and not asked:
-            return True
         with guarded("relay.hurry"):
             self.outbox.hurry()
-        if self._sender is not None:
-            self._sender.asked = asked
+            self._asked = asked and bool(self.outbox.quarantined())
         self.wake()
         while True:
-            waiting = self._waiting(until_ns)
-            if waiting is not None and waiting.rows == 0:
-                return True
-            if waiting is not None and waiting.rows == waiting.parked:
-                return False
             left = until - _clock.monotonic()
+            if not self._is_being_asked() or left <= 0:
+                waiting = self._waiting(until_ns)
+                if waiting is not None and waiting.rows == waiting.parked:
+                    return waiting.rows == 0
             if left <= 0 or self._silent_seconds() > left:
                 return False
             threading.Event().wait(min(0.05, left))
+
+    def _is_being_asked(self) -> bool:
+        """Whether this process's own sender is about to look at the schema."""
+        return self._asked and self.pid == os.getpid()
 
     def rows_waiting(self) -> int:
         """Return how many rows are not as the ledger says; 0 where the ledger cannot say."""
