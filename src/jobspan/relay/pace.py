@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import random
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from jobspan import _clock
-
-_random = random.SystemRandom()  # the global generator belongs to the work
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +68,17 @@ class Pace:
 
 def backoff(failures: int, first: float, most: float) -> float:
     """Return seconds to wait after so many failures in a row: doubled each time, with jitter."""
-    return min(most, first * 2.0 ** min(failures, 20)) * (0.75 + 0.5 * _random.random())
+    return min(most, first * 2.0 ** min(failures, 20)) * (0.75 + 0.5 * _chance())
 
 
 def jittered(seconds: float) -> float:
     """Return `seconds` or a little more, so that several senders do not come back at once."""
-    return seconds + min(2.0, seconds * 0.1) * _random.random()
+    return seconds + min(2.0, seconds * 0.1) * _chance()
+
+
+def _chance() -> float:
+    """Return a number from 0 to 1; the global generator belongs to the work."""
+    return int.from_bytes(os.urandom(2), "big") / 65536
 
 
 def linger_seconds(timing: Timing, calls: int, budget: int | None) -> float:
