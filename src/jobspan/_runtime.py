@@ -7,49 +7,33 @@ opened with, so that a second `configure` never tears a run apart.
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import threading
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from jobspan import _clock
-from jobspan._delivery import make_relay
+from jobspan._delivery import Deliveries
 from jobspan._describe import describe
 from jobspan._guard import guard, guarded
 from jobspan._keeper import Keeper
 from jobspan._settings import Settings, load
-from jobspan.airtable.settings import AirtableSettings, airtable_settings
-from jobspan.exceptions import LedgerError, SettingsError
+from jobspan.exceptions import SettingsError
 from jobspan.journal.claim import RunIdClaims
 from jobspan.journal.identity import current as current_process
 from jobspan.journal.writer import JournalWriter
 from jobspan.ledger.ledger import Ledger
-from jobspan.ledger.outbox import cancels
 from jobspan.ledger.reading import LedgerReader
 from jobspan.model.event import write_event
 from jobspan.model.run_id import format_run_id, provisional_run_id
-from jobspan.relay.pace import Timing
-from jobspan.relay.worker import Relay
 from jobspan.spans.pipeline import SpanPipeline
 
 _CLAIMS_KEPT_SECONDS = 2 * 24 * 3600
-TIMING = Timing()
-"""All waits of relays made from here on; tests compress them."""
-
-
-class Cancelable(Protocol):
-    """A live job."""
-
-    uid: str
-
-    def cancel(self, reason: str = ...) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +76,9 @@ class Runtime:
     ) -> None:
         self.settings = settings
         self.enabled = settings.mode != "disabled"
-        self.airtable = _airtable(settings)
-        self._redactor = redactor or _built_in_redactor(self.airtable)
         self.ledger = Ledger(settings.ledger, self._claim, settings.timezone)
+        self.deliveries = Deliveries(settings, self.ledger)
+        self._redactor = redactor or _built_in_redactor(self.deliveries.secrets())
         sizes = {} if segment_bytes is None else {"segment_bytes": segment_bytes}
         self.journal = JournalWriter(self.ledger.place, _header, **sizes)
         self.append = self.journal.append
@@ -106,12 +90,7 @@ class Runtime:
             redact=self.redact,
         )
         self._prefix = (0, "")
-        self.keeper = Keeper(self.ledger, self.journal, self._memory_events, self._each_round)
-        self.relay = _relay(settings, self.airtable, self.ledger)
-        names = [self.airtable.destination] if self.airtable is not None else []
-        self.destinations_json = f',"to":{json.dumps(names)}' if names else ""
-        """The end of a job's open event: the destinations it is shown at."""
-        self._live: weakref.WeakValueDictionary[str, Cancelable] = weakref.WeakValueDictionary()
+        self.keeper = Keeper(self.ledger, self.journal, self._memory_events, self.deliveries.each_round)
 
     def redact(self, text: str) -> str:
         """Return `text` without secrets; where the redactor fails, nothing of it."""
@@ -154,26 +133,6 @@ class Runtime:
         """Write one event to the journal; it is durable on return."""
         self.append(write_event(event))
 
-    def job_opened(self, job: Cancelable) -> None:
-        """Called when a job is open: it can be canceled from outside, and its row can be shown."""
-        self._live[job.uid] = job
-        if self.relay is not None and self.settings.relay == "thread":
-            self.relay.start()
-
-    def _each_round(self) -> None:
-        """Twice a second: keep the lease alive, and pass on what people canceled elsewhere."""
-        if self.relay is not None:
-            self.relay.renew()
-        live = dict(self._live)
-        if live:
-            try:
-                asked = cancels(self.ledger, live)
-            except LedgerError:
-                return  # in half a second again
-            for uid, by in asked.items():
-                live[uid].cancel(f"canceled by a person ({by})")
-                self._live.pop(uid, None)
-
     def job_boundary(self) -> None:
         """Called when a job opens or closes: with durability "power" it waits for the disk."""
         if self.settings.durability == "power":
@@ -200,16 +159,9 @@ class Runtime:
         until = _clock.monotonic() + timeout
         self.journal.touch()
         folded = self.keeper.fold_now(timeout)
-        delivered = self._deliver(until) if folded else self.relay is None
+        delivered = self.deliveries.flush(until)
         exported = self.pipeline.force_flush(max(0.0, until - _clock.monotonic()))
         return folded and exported and delivered and not self.journal.buffered
-
-    def _deliver(self, until: float) -> bool:
-        if self.relay is None:
-            return True
-        if self.settings.relay == "thread":
-            self.relay.start()
-        return self.relay.flush(max(0.0, until - _clock.monotonic()))
 
     def shutdown(self, timeout: float) -> None:
         """Fold, deliver and export within `timeout` seconds, and let go of all files and threads."""
@@ -218,18 +170,11 @@ class Runtime:
         self.journal.close()
         if timeout > 0:
             self.keeper.fold_now(timeout)
-        if self.relay is not None:
-            with guarded("relay.end"):
-                self.relay.end(max(0.0, until - _clock.monotonic()))
+        with guarded("deliveries.end"):
+            self.deliveries.end(until)
         self.pipeline.shutdown(max(0.0, until - _clock.monotonic()))
         with guarded("ledger.close"):
             self.ledger.close()
-
-    def _rows_waiting(self) -> int:
-        if self.relay is not None:
-            with guarded("health.rows"):
-                return self.relay.rows_waiting()
-        return 0
 
     def health(self) -> Health:
         """Return how tracking itself is doing."""
@@ -239,7 +184,7 @@ class Runtime:
             reasons[f"journal: {self.journal.trouble}"] = self.journal.buffered
         for reason, count in self.pipeline.dropped.items():
             reasons[f"spans: {reason}"] = count
-        pending = self.journal.buffered + self.pipeline.pending() + self._rows_waiting()
+        pending = self.journal.buffered + self.pipeline.pending() + self.deliveries.waiting()
         return Health(
             ok=not reasons and not dropped,
             errors=sum(guard.counts().values()),
@@ -256,22 +201,10 @@ def _header() -> str:
     return write_event({"e": "process", "process": process.uid, "v": 1, **process.as_dict()})
 
 
-def _built_in_redactor(airtable: AirtableSettings | None) -> Callable[[str], str]:
+def _built_in_redactor(known: Sequence[str]) -> Callable[[str], str]:
     from jobspan.model.redact import Redactor, secret_values  # its patterns take 6 ms: not at import
 
-    own = [airtable.api_key.reveal()] if airtable is not None and airtable.api_key is not None else []
-    return Redactor([*secret_values(os.environ), *own])
-
-
-def _airtable(settings: Settings) -> AirtableSettings | None:
-    """Return what is set about Airtable; None where nothing is to be delivered."""
-    return airtable_settings(settings.airtable) if settings.mode == "online" else None
-
-
-def _relay(settings: Settings, airtable: AirtableSettings | None, ledger: Ledger) -> Relay | None:
-    if airtable is None or airtable.api_key is None:
-        return None
-    return make_relay(ledger, airtable, TIMING)
+    return Redactor([*secret_values(os.environ), *known])
 
 
 # --- the one runtime of this process
@@ -365,13 +298,14 @@ def run_relay(until_empty: bool = False) -> bool:
         LedgerError: The ledger cannot be used.
     """
     own = runtime()
-    if own.relay is None:
+    relay = own.deliveries.relay
+    if relay is None:
         raise SettingsError(
             "nothing to deliver to: set AIRTABLE_API_KEY and AIRTABLE_BASE_ID, and the mode to online"
         )
     own.keeper.start()
     own.keeper.fold_now(10.0)
-    return own.relay.run(until_empty=until_empty)
+    return relay.run(until_empty=until_empty)
 
 
 def flush(timeout: float = 10.0) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import jobspan
-from jobspan import _runtime
+from jobspan import _delivery, _runtime
 from jobspan._guard import guard
 from jobspan.testing.airtable import AirtableServer
 from tests.relay.support import SWIFT, settings
@@ -21,11 +21,11 @@ Deliver = Callable[..., AirtableServer]
 def fresh(tmp_path: Path) -> Iterator[Path]:
     """Give a home for a ledger; put the runtime back as it was."""
     before, _runtime._runtime = _runtime._runtime, None
-    timing = _runtime.TIMING
+    timing = _delivery.TIMING
     guard.reset()
     yield tmp_path
     jobspan.shutdown(0)
-    _runtime._runtime, _runtime.TIMING = before, timing
+    _runtime._runtime, _delivery.TIMING = before, timing
     guard.strict = False
     guard.reset()
 
@@ -44,7 +44,7 @@ def deliver(fresh: Path) -> Iterator[Deliver]:
     ) -> AirtableServer:
         made = AirtableServer(**{"lockout_seconds": 1.5, **server}).start()
         started.append(made)
-        _runtime.TIMING = timing
+        _delivery.TIMING = timing
         jobspan.configure(ledger=fresh / ledger, strict=True, airtable=settings(made, **(airtable or {})))
         return made
 

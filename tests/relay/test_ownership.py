@@ -86,10 +86,10 @@ def test_an_unmarked_row_is_ours_only_if_start_and_type_are_equal(deliver: Deliv
 
 CRON = """
 import sys, json, jobspan
-from jobspan import _runtime, _clock
+from jobspan import _delivery, _runtime, _clock
 from tests.relay.test_ownership import Standing
 from tests.relay.support import SWIFT
-_runtime.TIMING = SWIFT
+_delivery.TIMING = SWIFT
 second, gate = int(sys.argv[1]), sys.argv[2]
 import pathlib, time
 while not pathlib.Path(gate).exists():
@@ -204,7 +204,7 @@ def test_two_bases_sharing_a_ledger_get_only_their_own_runs(deliver: Deliver) ->
 
 
 def test_runs_made_offline_go_nowhere_until_assigned(deliver: Deliver, fresh: Path) -> None:
-    from jobspan.ledger.outbox import assign
+    from jobspan.ledger.assigning import assign
 
     jobspan.configure(ledger=fresh / "ledger.db", strict=True, mode="offline")
     with jobspan.job("offline") as job, job.client("A") as run:
@@ -214,9 +214,9 @@ def test_runs_made_offline_go_nowhere_until_assigned(deliver: Deliver, fresh: Pa
     assert jobspan.flush(5)
     assert rows(server, JOBS) == []
     own = _runtime.runtime()
-    assert own.airtable is not None
-    assert assign(own.ledger, own.airtable.destination) == 1
-    assert assign(own.ledger, own.airtable.destination) == 0
+    assert own.deliveries.airtable is not None
+    assert assign(own.ledger, own.deliveries.airtable.destination) == 1
+    assert assign(own.ledger, own.deliveries.airtable.destination) == 0
     assert jobspan.flush(10)
     assert_equal_to_ledger(server)
 

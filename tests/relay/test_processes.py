@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import jobspan
-from jobspan import _runtime
+from jobspan import _delivery, _runtime
 from jobspan.testing.airtable import AirtableServer
 from tests.program import environment
 from tests.relay.conftest import Deliver
@@ -22,9 +22,9 @@ from tests.relay.support import CLIENT_RUNS, SWIFT, assert_equal_to_ledger, rows
 WORK = """
 import sys, time, jobspan
 from dataclasses import replace
-from jobspan import _runtime
+from jobspan import _delivery, _runtime
 from tests.relay.support import SWIFT
-_runtime.TIMING = replace(SWIFT, lease=float(sys.argv[3]), renew=float(sys.argv[3]) / 4)
+_delivery.TIMING = replace(SWIFT, lease=float(sys.argv[3]), renew=float(sys.argv[3]) / 4)
 name, until = sys.argv[1], time.monotonic() + float(sys.argv[2])
 n = 0
 with jobspan.job(name) as job:
@@ -36,7 +36,9 @@ with jobspan.job(name) as job:
 """
 
 
-def program(server: AirtableServer, home: Path, *arguments: object, code: str = WORK) -> subprocess.Popen[str]:
+def program(
+    server: AirtableServer, home: Path, *arguments: object, code: str = WORK
+) -> subprocess.Popen[str]:
     """Start a process that delivers to a server."""
     more = {
         "AIRTABLE_API_KEY": server.token,
@@ -54,7 +56,7 @@ def program(server: AirtableServer, home: Path, *arguments: object, code: str = 
 
 def deliver_the_rest(server: AirtableServer, home: Path, timeout: float = 60) -> None:
     """Let this process take over what others left, and wait for it."""
-    _runtime.TIMING = SWIFT
+    _delivery.TIMING = SWIFT
     jobspan.configure(ledger=home / "ledger.db", strict=True, airtable=settings(server))
     _runtime.runtime().keeper.start()
     assert jobspan.flush(timeout)
@@ -98,7 +100,7 @@ def test_a_stopped_sender_is_relieved_within_the_lease_and_overwrites_nothing(fr
         stopped_at = time.monotonic()
         try:
             before = len(server.requests)
-            _runtime.TIMING = SWIFT
+            _delivery.TIMING = SWIFT
             jobspan.configure(ledger=fresh / "ledger.db", strict=True, airtable=settings(server))
             with jobspan.job("relief") as job, job.client("A"):
                 pass
@@ -243,7 +245,9 @@ def test_delivering_costs_the_work_next_to_nothing(deliver: Deliver, fresh: Path
 def test_a_process_says_once_how_many_rows_wait(fresh: Path) -> None:
     with AirtableServer() as server:
         server.outage()
-        code = "import logging, jobspan; logging.basicConfig(); from tests.relay.support import batch; batch(4)"
+        code = (
+            "import logging, jobspan; logging.basicConfig(); from tests.relay.support import batch; batch(4)"
+        )
         process = program(server, fresh, code=code)
         _, err = process.communicate(timeout=30)
         told: list[Any] = [line for line in err.splitlines() if "jobspan.delivery.postponed" in line]

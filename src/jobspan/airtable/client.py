@@ -8,9 +8,8 @@ error type and message go on. Each method makes exactly one request.
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 import requests
 import urllib3
@@ -34,6 +33,7 @@ _TROUBLES = (
 )
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -81,9 +81,8 @@ class AirtableClient:
         Raises:
             DeliveryError: It failed; 403 where the token lacks schema.bases:read.
         """
-        with self._border("GET"):
-            url = self._api.build_url("meta", "bases", self._base_id, "tables")
-            return _list(self._api.request("GET", url)["tables"])
+        url = self._api.build_url("meta", "bases", self._base_id, "tables")
+        return self._ask("GET", lambda: _list(self._api.request("GET", url)["tables"]))
 
     def create_table(self, name: str, fields: Sequence[Json]) -> Json:
         """Create a table and return its schema.
@@ -91,9 +90,9 @@ class AirtableClient:
         Raises:
             DeliveryError: It failed; needs schema.bases:write.
         """
-        with self._border("POST"):
-            url = self._api.build_url("meta", "bases", self._base_id, "tables")
-            return _object(self._api.request("POST", url, json={"name": name, "fields": list(fields)}))
+        url = self._api.build_url("meta", "bases", self._base_id, "tables")
+        body: Json = {"name": name, "fields": list(fields)}
+        return self._ask("POST", lambda: _object(self._api.request("POST", url, json=body)))
 
     def create_field(self, table_id: str, field: Json) -> Json:
         """Add a column to a table and return its schema.
@@ -101,9 +100,8 @@ class AirtableClient:
         Raises:
             DeliveryError: It failed; needs schema.bases:write.
         """
-        with self._border("POST"):
-            url = self._api.build_url("meta", "bases", self._base_id, "tables", table_id, "fields")
-            return _object(self._api.request("POST", url, json=field))
+        url = self._api.build_url("meta", "bases", self._base_id, "tables", table_id, "fields")
+        return self._ask("POST", lambda: _object(self._api.request("POST", url, json=field)))
 
     def upsert(
         self, table: str, records: Sequence[Json], merge_on: Sequence[str], *, by_id: bool
@@ -119,15 +117,17 @@ class AirtableClient:
         Raises:
             DeliveryError: It failed; `outcome` says what is known of the write.
         """
-        with self._border("PATCH"):
-            made = self._api.table(self._base_id, table)
-            answer = made.batch_upsert(
-                [dict(record) for record in records], list(merge_on), use_field_ids=by_id
-            )
+        made = self._api.table(self._base_id, table)
+
+        def send() -> list[Json]:
+            given = [dict(record) for record in records]
+            answer = made.batch_upsert(given, list(merge_on), use_field_ids=by_id)
             found = [_object(record) for record in answer["records"]]
             if len(found) != len(records) or not all(isinstance(each["id"], str) for each in found):
                 raise ValueError("the answer is not about the rows that were sent")
             return found
+
+        return self._ask("PATCH", send)
 
     def find(
         self,
@@ -146,17 +146,20 @@ class AirtableClient:
         terms = [EQ(RECORD_ID(), record_id) for record_id in record_ids]
         for name, texts in (equal or {}).items():
             terms += [EQ(Field(name), str(each)) for each in texts]
-        with self._border("GET"):
-            url = self._api.build_url(self._base_id, table)
-            options: Json = {
-                "formula": to_formula_str(OR(*terms)),
-                "fields": list(fields),
-                "page_size": 100,
-                "use_field_ids": by_id,
-            }
-            fallback = ("POST", self._api.build_url(self._base_id, table, "listRecords"))
+        url = self._api.build_url(self._base_id, table)
+        options: Json = {
+            "formula": to_formula_str(OR(*terms)),
+            "fields": list(fields),
+            "page_size": 100,
+            "use_field_ids": by_id,
+        }
+        fallback = ("POST", self._api.build_url(self._base_id, table, "listRecords"))
+
+        def send() -> list[Json]:
             answer = self._api.request("GET", url, fallback=fallback, options=options)
             return [_object(record) for record in answer["records"]]
+
+        return self._ask("GET", send)
 
     def page(
         self, table: str, fields: Sequence[str], offset: str | None = None
@@ -166,12 +169,15 @@ class AirtableClient:
         Raises:
             DeliveryError: It failed.
         """
-        with self._border("GET"):
-            url = self._api.build_url(self._base_id, table)
-            options: Json = {"fields": list(fields), "page_size": 100}
-            params = {"offset": offset} if offset else {}
+        url = self._api.build_url(self._base_id, table)
+        options: Json = {"fields": list(fields), "page_size": 100}
+        params = {"offset": offset} if offset else {}
+
+        def send() -> tuple[list[Json], str | None]:
             answer = self._api.request("GET", url, options=options, params=params)
             return [_object(record) for record in answer["records"]], answer.get("offset")
+
+        return self._ask("GET", send)
 
     def delete(self, table: str, record_ids: Sequence[str]) -> None:
         """Delete at most ten records.
@@ -179,24 +185,21 @@ class AirtableClient:
         Raises:
             DeliveryError: It failed.
         """
-        with self._border("DELETE"):
-            url = self._api.build_url(self._base_id, table)
-            self._api.request("DELETE", url, params={"records[]": list(record_ids)})
+        url = self._api.build_url(self._base_id, table)
+        params = {"records[]": list(record_ids)}
+        self._ask("DELETE", lambda: self._api.request("DELETE", url, params=params))
 
-    @contextmanager
-    def _border(self, method: str) -> Iterator[None]:
-        """Let only our own error out.
+    def _ask(self, method: str, send: Callable[[], T]) -> T:
+        """Make one request and let only our own error out.
 
         Raises:
             DeliveryError: Whatever went wrong.
         """
-        failed: DeliveryError | None = None
         try:
-            yield
+            return send()
         except _TROUBLES as error:
             failed = self._translated(method, error)
-        if failed is not None:
-            raise failed from None  # outside of the handler, so that nothing holds on to the original
+        raise failed from None  # outside of the handler: nothing may hold on to the request
 
     def _translated(self, method: str, error: Exception) -> DeliveryError:
         response: Any = getattr(error, "response", None)

@@ -152,7 +152,7 @@ def number(value: object) -> int | float | None:
         return None
     try:
         double = float(value)
-    except OverflowError:
+    except (OverflowError, ValueError):  # too large, or a signalling NaN
         return None
     if not math.isfinite(double):
         return None

@@ -7,7 +7,7 @@ import sqlite3
 from jobspan import _clock
 from jobspan.ledger import queries
 from jobspan.ledger.ledger import Ledger
-from jobspan.ledger.outbox import transact
+from jobspan.ledger.transaction import transact
 from jobspan.model.delivery import Lease
 
 

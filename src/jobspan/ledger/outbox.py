@@ -14,14 +14,11 @@ from typing import Any, Literal, TypeVar
 
 from jobspan import _clock
 from jobspan.ledger import codec, queries
-from jobspan.ledger.connection import BusyLedgerError
 from jobspan.ledger.ledger import Ledger
-from jobspan.ledger.reading import LedgerReader
-from jobspan.ledger.store import mark_dirty, select_many
-from jobspan.model.delivery import OURS, UNSEEN, Cells, Delivery, Quarantined, Waiting
+from jobspan.ledger.transaction import run_of, transact
+from jobspan.model.delivery import Cells, Delivery, Quarantined, Waiting
 from jobspan.model.record import ClientRunRecord, JobRecord
 from jobspan.model.rendering import NotesEnding
-from jobspan.model.run import Run
 
 T = TypeVar("T")
 Record = JobRecord | ClientRunRecord
@@ -223,7 +220,7 @@ class Outbox:
 
         The old one stays an alias; all rows of the job are due again.
         """
-        run = self._read(lambda c: _run(c, job))
+        run = self._read(lambda c: run_of(c, job))
         if run is None or run.run_id is None:
             return None
         new = self._ledger.claim(run.start_ns or 0)
@@ -310,95 +307,6 @@ class Outbox:
         transact(self._ledger, change, seconds=_PATIENCE_SECONDS)
 
 
-def transact(
-    ledger: Ledger, work: Callable[[sqlite3.Connection], T], *, seconds: float, writes: bool = True
-) -> T:
-    """Run `work` in one transaction; wait up to `seconds` for other processes, letting forks through.
-
-    Raises:
-        BusyLedgerError: Another process held the ledger for all that time.
-        LedgerError: The ledger cannot be used.
-    """
-    until = _clock.monotonic() + seconds
-    while True:
-        try:
-            with ledger.using(busy_seconds=0.1) as connection:
-                connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
-                try:
-                    result = work(connection)
-                    connection.execute("COMMIT")
-                except BaseException:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-                    raise
-                return result
-        except BusyLedgerError:
-            if _clock.monotonic() >= until:
-                raise
-
-
-# --- what belongs to no single destination
-
-
-def ledger_id(ledger: Ledger) -> str:
-    """Return the random name of the ledger, by which destinations tell it from others."""
-    row = transact(
-        ledger, lambda c: c.execute(queries.FACT, ("ledger",)).fetchone(), seconds=5.0, writes=False
-    )
-    return str(row[0])
-
-
-def request_cancel(ledger: Ledger, job: str, by: str) -> None:
-    """Ask a job, by its inside name, to stop at its next checkpoint, in whatever process it runs."""
-    row = (job, _clock.now_ns(), by)
-    transact(ledger, lambda c: c.execute(queries.PUT_CANCEL, row), seconds=5.0)
-
-
-def cancels(ledger: Ledger, jobs: Iterable[str]) -> dict[str, str]:
-    """Return which of `jobs` were asked to stop, and by whom."""
-    listed = list(jobs)
-    rows = transact(
-        ledger, lambda c: list(select_many(c, queries.CANCELS, listed)), seconds=0.5, writes=False
-    )
-    return {job: by for job, by in rows}
-
-
-def assign(ledger: Ledger, destination: str, run_ids: Sequence[str] | None = None) -> int:
-    """Have runs shown at a destination that were made without one; return how many jobs.
-
-    Args:
-        ledger: Where they are.
-        destination: The destination's name.
-        run_ids: Run ids of jobs; None: every job that has no destination.
-    """
-
-    def put(connection: sqlite3.Connection) -> int:
-        reader: LedgerReader = ledger.records(connection)
-        if run_ids is None:
-            jobs = [uid for (uid,) in connection.execute(queries.JOBS_WITHOUT_DESTINATION)]
-        else:
-            jobs = [uid for run_id in run_ids if (uid := reader.job_uid(run_id)) is not None]
-        count = 0
-        for uid in jobs:
-            job = _run(connection, uid)
-            if job is None or destination in job.destinations:
-                continue
-            names = json.dumps([*job.destinations, destination])
-            connection.execute(queries.SET_DESTINATIONS, (names, uid))
-            job.destinations = (*job.destinations, destination)
-            runs = [codec.read_run(row) for row in connection.execute(queries.RUNS_OF_JOB, (uid,))]
-            mark_dirty(connection, ((run, job) for run in runs))
-            count += 1
-        return count
-
-    return transact(ledger, put, seconds=_PATIENCE_SECONDS)
-
-
-def _run(connection: sqlite3.Connection, uid: str) -> Run | None:
-    row = connection.execute(queries.RUN, (uid,)).fetchone()
-    return None if row is None else codec.read_run(row)
-
-
 def _deliveries(rows: Iterable[codec.Row]) -> list[Delivery]:
     return [_delivery(row) for row in rows]
 
@@ -419,6 +327,3 @@ def _dump(cells: Cells) -> str:
 
 def _month(now_ns: int) -> str:
     return datetime.fromtimestamp(now_ns // 1_000_000_000, UTC).strftime("%Y-%m")
-
-
-__all__ = ["OURS", "UNSEEN", "Outbox", "assign", "cancels", "ledger_id", "request_cancel", "transact"]

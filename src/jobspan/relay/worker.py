@@ -41,7 +41,7 @@ class Relay:
         self,
         ledger: Ledger,
         outbox: Outbox,
-        make: Callable[[Outbox], Destination],
+        make: Callable[[], Destination],
         *,
         timing: Timing,
         budget: int | None,
@@ -160,7 +160,7 @@ class Relay:
         return self._asked or self.outbox.waiting().rows > 0
 
     def _new_sender(self) -> Sender:
-        self._destination = destination = self._make(self.outbox)
+        self._destination = destination = self._make()
         lease = self._lease
         assert lease is not None
         poll = CancelPoll(

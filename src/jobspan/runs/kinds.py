@@ -183,7 +183,7 @@ class JobRun(_Parent):
     def _start(self) -> None:
         self._id = self._runtime.new_run_id(_clock.now_ns())
         super()._start()
-        self._runtime.job_opened(self)
+        self._runtime.deliveries.job_opened(self)
         moved_ns = _clock.resync()
         if moved_ns:
             self.note(f"the clock of this machine was moved by {moved_ns / 1e9:+.0f} s")
@@ -199,7 +199,7 @@ class JobRun(_Parent):
         self._runtime.job_boundary()
 
     def _opening(self, now_ns: int) -> str:
-        to = self._runtime.destinations_json
+        to = self._runtime.deliveries.opening
         return f'"kind":"j","job":"{self.uid}","name":{quote(self.name)},"id":"{self._id}"{to}'
 
     def _attributes(self) -> dict[str, Any]:

@@ -185,7 +185,10 @@ class JobTracking:
         self, owner: Runtime, uid: str | None, run_id: str, job_type: str, change: dict[str, Any]
     ) -> bool:
         uid = uid or _job_uid(run_id)
-        self._open(owner, uid, {"kind": "j", "job": uid, "name": job_type, "id": run_id})
+        opening: dict[str, Any] = {"kind": "j", "job": uid, "name": job_type, "id": run_id}
+        if owner.deliveries.destinations:
+            opening["to"] = list(owner.deliveries.destinations)
+        self._open(owner, uid, opening)
         self._write_change(owner, _part_uid(uid), change)
         return True
 
