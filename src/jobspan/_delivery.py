@@ -20,6 +20,8 @@ from jobspan.relay.worker import Relay
 TIMING = Timing()
 """All waits of relays made from here on; tests compress them."""
 
+_MOST_OWN = 500
+
 
 class Cancelable(Protocol):
     """A live job."""
@@ -53,6 +55,8 @@ class Deliveries:
         self.relay = self._make_relay()
         """None where no base or no token is set."""
         self._live: weakref.WeakValueDictionary[str, Cancelable] = weakref.WeakValueDictionary()
+        self._own: set[str] | None = set()
+        """The jobs of this process; None: too many, or not known."""
 
     def secrets(self) -> list[str]:
         """Return the texts that must never be recorded."""
@@ -77,7 +81,15 @@ class Deliveries:
     def job_opened(self, job: Cancelable) -> None:
         """Take note of a live job: it can be canceled from outside, and is to be shown."""
         self._live[job.uid] = job
+        if self._own is not None:
+            self._own.add(job.uid)
+            if len(self._own) > _MOST_OWN:
+                self._own = None
         self.start()
+
+    def wrote_outside(self) -> None:
+        """Take note that this process writes about runs that are no jobs of its own."""
+        self._own = None
 
     def start(self) -> None:
         """Start the relay's thread unless this process has it or is not to have one."""
@@ -105,12 +117,12 @@ class Deliveries:
         if self.relay is None:
             return True
         self.start()
-        return self.relay.flush(max(0.0, until - _clock.monotonic()))
+        return self.relay.flush(max(0.0, until - _clock.monotonic()), self._own or None)
 
     def end(self, until: float) -> None:
         """Deliver what can be delivered by `until`, say what is left, and let go."""
         if self.relay is not None:
-            self.relay.end(max(0.0, until - _clock.monotonic()))
+            self.relay.end(max(0.0, until - _clock.monotonic()), self._own)
 
     def waiting(self) -> int:
         """Return how many rows are not as the ledger says."""

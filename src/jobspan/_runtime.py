@@ -130,8 +130,10 @@ class Runtime:
         )
 
     def emit(self, event: Mapping[str, Any]) -> None:
-        """Write one event to the journal; it is durable on return."""
+        """Write one event about a run that is held by no block; it is durable on return."""
         self.append(write_event(event))
+        self.deliveries.wrote_outside()
+        self.keeper.start()
 
     def job_boundary(self) -> None:
         """Called when a job opens or closes: with durability "power" it waits for the disk."""

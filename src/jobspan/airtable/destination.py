@@ -66,6 +66,7 @@ class AirtableDestination:
         }
         self._tables: dict[str, TableSchema | None] = {}
         self._read_at: float | None = None
+        self._contradicted_at = float("-inf")
         self._is_blind = False
         self._is_doubtful = False
         self._refused_options: dict[tuple[str, str], frozenset[str]] = {}
@@ -290,13 +291,13 @@ class AirtableDestination:
     def learn(self, kind: str, error: DeliveryError, rows: Sequence[Write]) -> bool:
         """Take the lesson of a 422: which field, option or value is refused; True: send again.
 
-        The schema is read anew if it is older than ten minutes; until then the refusal itself is
-        believed.
+        The schema is read anew, at most every ten minutes; in between the refusal itself is believed.
         """
         self._is_doubtful = True
-        if self._read_at is not None and _clock.monotonic() - self._read_at > _CONTRADICTED:
+        if _clock.monotonic() - self._contradicted_at > _CONTRADICTED:
+            self._contradicted_at = _clock.monotonic()
             self._read_at = None
-            return True
+            return not self._is_blind
         lesson = _LESSONS.get(error.type)
         return bool(lesson is not None and rows and lesson(self, kind, error.message, rows))
 

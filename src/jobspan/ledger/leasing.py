@@ -27,6 +27,9 @@ def take_lease(ledger: Ledger, name: str, holder: str, seconds: float) -> Lease 
         connection.execute(queries.PUT_LEASE, (name, holder, lease.fence, lease.expires_ns))
         return lease
 
+    held = lease_of(ledger, name)
+    if held is not None and held[0] != holder and held[2] > _clock.now_ns():
+        return None
     return transact(ledger, take, seconds=2.0)
 
 

@@ -66,9 +66,14 @@ class Outbox:
         )
         return count
 
-    def waiting(self, until_ns: int | None = None) -> Waiting:
-        """Return how much waits: all of it, or what has since before `until_ns`."""
-        values = {"until": until_ns or 2**62}
+    def waiting(self, until_ns: int | None = None, jobs: Iterable[str] | None = None) -> Waiting:
+        """Return how much waits.
+
+        Args:
+            until_ns: Only what has waited since then or longer.
+            jobs: Only rows of these jobs, by inside name.
+        """
+        values = {"until": until_ns or 2**62, "jobs": _names(jobs)}
         rows, oldest_ns, parked = self._read(
             lambda c: self._rows(c, queries.WAITING, values, 0).fetchone(), 1.0
         )
@@ -79,9 +84,10 @@ class Outbox:
         row = self._read(lambda c: self._rows(c, queries.LAST_TROUBLE, {}, 0).fetchone(), 1.0)
         return None if row is None else row[0]
 
-    def hurry(self) -> None:
-        """Have everything that waits delivered as soon as can be, by whoever sends."""
-        self._write(lambda c: c.execute(queries.HURRY, (self.destination,)))
+    def hurry(self, jobs: Iterable[str] | None = None) -> None:
+        """Have what waits (of these jobs, or all of it) delivered as soon as can be, by whoever sends."""
+        values = {"destination": self.destination, "jobs": _names(jobs)}
+        self._write(lambda c: c.execute(queries.HURRY, values))
 
     def deliveries(self, runs: Iterable[str]) -> dict[str, Delivery]:
         """Return the deliveries of runs, by inside name."""
@@ -319,6 +325,10 @@ def _delivery(row: codec.Row) -> Delivery:
         with suppress(ValueError):
             delivery.cells = json.loads(row[-1])
     return delivery
+
+
+def _names(jobs: Iterable[str] | None) -> str | None:
+    return None if jobs is None else json.dumps(list(jobs))
 
 
 def _dump(cells: Cells) -> str:

@@ -132,14 +132,17 @@ RUNNING_THERE = (
 WAITING = (
     "SELECT count(*), min(d.dirty_ns), total(d.state = 'parked') FROM deliveries d WHERE "
     + _DIRTY
-    + " AND d.dirty_ns <= :until"
+    + " AND d.dirty_ns <= :until AND (:jobs IS NULL OR d.job IN (SELECT value FROM json_each(:jobs)))"
 )
 LAST_TROUBLE = (
     "SELECT last_error FROM deliveries d WHERE "
     + _DIRTY
     + " AND last_error IS NOT NULL ORDER BY dirty_ns DESC LIMIT 1"
 )
-HURRY = "UPDATE deliveries SET urgent = 1 WHERE destination = ? AND wanted > sent AND urgent = 0"
+HURRY = (
+    "UPDATE deliveries SET urgent = 1 WHERE destination = :destination AND wanted > sent AND urgent = 0"
+    " AND (:jobs IS NULL OR job IN (SELECT value FROM json_each(:jobs)))"
+)
 PUT_DELIVERED = """
 UPDATE deliveries SET
     sent = :wanted, shown = :shown, cells = :cells, remote_id = :remote_id, sent_ns = :now, stage = :stage,

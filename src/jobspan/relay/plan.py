@@ -39,7 +39,7 @@ def changes(delivery: Delivery, wanted: Cells) -> Cells:
     System Notes go with the first and the last state and with late facts, not with mere progress.
     """
     known = delivery.cells or {}
-    is_untouched = delivery.remote_id is None and delivery.attempts == 0
+    is_untouched = delivery.remote_id is None and delivery.attempts == 0 and delivery.claim is None
     found: Cells = {}
     for name, value in wanted.items():
         if name in known:
@@ -47,10 +47,15 @@ def changes(delivery: Delivery, wanted: Cells) -> Cells:
                 found[name] = value
         elif value is not None or not is_untouched:
             found[name] = value
-    progress = delivery.shown == Status.RUNNING == delivery.status
-    if NOTES in found and NOTES in known and progress:
+    if NOTES in found and NOTES in known and not sends_notes(delivery):
         del found[NOTES]
     return found
+
+
+def sends_notes(delivery: Delivery) -> bool:
+    """Whether System Notes may go along: not with the progress of a run that is shown as Running."""
+    is_progress = delivery.shown == Status.RUNNING == delivery.status
+    return not is_progress or NOTES not in (delivery.cells or {})
 
 
 def item(destination: Destination, delivery: Delivery, record: Record, seen: Seen | None) -> Item | None:

@@ -64,7 +64,7 @@ class CancelPoll:
             return []
         return running
 
-    def asked(self, outbox: Outbox) -> None:
+    def asked(self) -> None:
         """Note that a look is being made."""
         self._polled_at = _clock.monotonic()
         self._polls.count_calls(1)

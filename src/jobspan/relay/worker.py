@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from jobspan import _clock, _log
 from jobspan._guard import guard, guarded
@@ -134,10 +134,10 @@ class Relay:
 
     def _turn_at_ledger(self) -> float:
         sender = self._sender
-        if sender is not None and sender.stopped is not None and sender.resume_in > self._timing.poll:
+        if sender is not None and self._is_stopped(sender):
             self._asked = False
             self._give_back()  # another process may have a better token
-            return min(sender.resume_in, self._timing.poll * 4)
+            return min(sender.answers.resume_in, self._timing.poll * 4)
         if sender is None and not self._has_work():
             return self._timing.poll
         assert self._lease is not None
@@ -155,6 +155,9 @@ class Relay:
             self._busy = False
             self._asked = self._asked and sender.asked
         return min(rest, 1.0)
+
+    def _is_stopped(self, sender: Sender) -> bool:
+        return sender.answers.stopped is not None and sender.answers.resume_in > self._timing.poll
 
     def _has_work(self) -> bool:
         return self._asked or self.outbox.waiting().rows > 0
@@ -181,25 +184,26 @@ class Relay:
 
     # --- waiting for it
 
-    def flush(self, timeout: float, *, asked: bool = True) -> bool:
+    def flush(self, timeout: float, jobs: Iterable[str] | None = None, *, asked: bool = True) -> bool:
         """Have everything that waits now delivered, by whoever sends; True iff that was done in time.
 
         Gives up early where no attempt will be made in time, or only refused rows are left.
 
         Args:
             timeout: Seconds.
+            jobs: Only rows of these jobs, by inside name; None: all.
             asked: A person waits for it: the schema is looked at again if something could not be shown.
         """
         until = _clock.monotonic() + timeout
         until_ns = _clock.now_ns()
         with guarded("relay.hurry"):
-            self.outbox.hurry()
+            self.outbox.hurry(jobs)
             self._asked = asked and bool(self.outbox.quarantined())
         self.wake()
         while True:
             left = until - _clock.monotonic()
             if not self._is_being_asked() or left <= 0:
-                waiting = self._waiting(until_ns)
+                waiting = self._waiting(until_ns, jobs)
                 if waiting is not None and waiting.rows == waiting.parked:
                     return waiting.rows == 0
             if left <= 0 or self._silent_seconds() > left:
@@ -215,10 +219,10 @@ class Relay:
         waiting = self._waiting(2**62)
         return 0 if waiting is None else waiting.rows
 
-    def _waiting(self, until_ns: int) -> Waiting | None:
+    def _waiting(self, until_ns: int, jobs: Iterable[str] | None = None) -> Waiting | None:
         with guarded("relay.waiting"):
             try:
-                return self.outbox.waiting(until_ns)
+                return self.outbox.waiting(until_ns, jobs)
             except LedgerError:
                 return None
         return None
@@ -226,16 +230,16 @@ class Relay:
     def _silent_seconds(self) -> float:
         """Return how long no attempt will be made for sure."""
         sender = self._sender
-        if sender is not None and sender.resume_in > 0:
-            return sender.resume_in
+        if sender is not None and sender.answers.resume_in > 0:
+            return sender.answers.resume_in
         blocked_ns, _ = self.outbox.blocked()
         return (blocked_ns - _clock.now_ns()) / 1e9
 
-    def end(self, timeout: float) -> None:
+    def end(self, timeout: float, jobs: Iterable[str] | None = None) -> None:
         """Deliver what can be delivered in `timeout` seconds, say what is left, and let go."""
         until = _clock.monotonic() + timeout
         if self.pid == os.getpid() and timeout > 0:
-            self.flush(timeout, asked=False)
+            self.flush(timeout, jobs, asked=False)
         self._say_what_is_left()
         self.stop()
         if self.pid == os.getpid():
@@ -281,7 +285,7 @@ class Relay:
         waiting = self._waiting(2**62)
         if waiting is None:
             return False
-        stopped = self._sender is not None and self._sender.stopped is not None
+        stopped = self._sender is not None and self._sender.answers.stopped is not None
         return waiting.rows == waiting.parked or stopped
 
 
