@@ -112,10 +112,8 @@ def test_a_used_up_quota_refuses_data_but_not_metadata(opened: Open) -> None:
 
 
 def test_a_short_lockout_passes_in_real_time(opened: Open) -> None:
-    _, client = opened(rate_limit=5, lockout_seconds=0.3)
-    found = [client.on("GET", JOBS).status for _ in range(7)]
-    assert found[:5] == [200] * 5
-    assert found[-1] == 429
+    _, client = opened(rate_limit=1, lockout_seconds=0.3)
+    assert [client.on("GET", JOBS).status for _ in range(2)] == [200, 429]
     time.sleep(1.1)  # the window of one second must pass too
     assert client.on("GET", JOBS).status == 200
 

@@ -69,7 +69,7 @@ def test_a_create_whose_answer_is_lost_makes_six_rows_with_default_retries(serve
 
 
 def test_a_rate_limit_ends_in_a_retry_error_without_response(opened: Open) -> None:
-    server, _ = opened(rate_limit=5, lockout_seconds=30)
+    server, _ = opened(rate_limit=5, lockout_seconds=30, clock=lambda: 0.0)
     table = table_of(server, retry_strategy=True)
     for _ in range(5):
         table.first()
