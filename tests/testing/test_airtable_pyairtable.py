@@ -93,6 +93,7 @@ def test_without_retries_every_error_body_is_met_once(server: AirtableServer) ->
         table.create({"Items Processed": "98%"})
     with pytest.raises(requests.HTTPError, match="INVALID_MULTIPLE_CHOICE_OPTIONS") as refused:
         table.create({"Status": "Undefined"})
+    assert refused.value.response is not None
     assert refused.value.response.json()["error"]["message"].endswith('option ""Undefined""')
     with pytest.raises(requests.HTTPError, match="NOT_FOUND"):
         table.get("rec00000000000000")
@@ -106,7 +107,7 @@ def test_without_retries_every_error_body_is_met_once(server: AirtableServer) ->
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
         table.create({"Run ID": "c"})
     for when in ("before", "after", "middle"):
-        server.fail("reset", when=when)  # type: ignore[arg-type]
+        server.fail("reset", when=when)
         with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
             table.create({"Run ID": when})
     server.fail("hang", seconds=30)
@@ -130,7 +131,7 @@ def test_nan_does_not_leave_the_client_and_is_refused_if_it_does(server: Airtabl
 
 def test_reading_pages_fields_sorts_and_formulas(server: AirtableServer) -> None:
     table = table_of(server)
-    runs = [
+    runs: list[dict[str, Any]] = [
         {"Run ID": f"{n:03}", "Items Processed": n, "Status": "Failed" if n % 2 else "Running"}
         for n in range(120)
     ]
@@ -209,7 +210,10 @@ def test_the_schema_is_read_created_and_renamed(opened: Open) -> None:
     assert field.id in {each.id for each in base.schema(force=True).table(JOBS).fields}
     schema = table.schema(force=True)
     assert [each.type for each in schema.fields] == ["singleLineText", "singleSelect", "dateTime", "number"]
-    assert [each.name for each in schema.field("Status").options.choices] == ["Running", "Completed"]
+    assert [each["name"] for each in schema.field("Status").model_dump()["options"]["choices"]] == [
+        "Running",
+        "Completed",
+    ]
     field.name = "Items"
     field.save()
     schema.name = "Jobs"

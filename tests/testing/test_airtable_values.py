@@ -63,7 +63,7 @@ def test_a_value_reads_back(
     assert client.list(JOBS, **{"fields[]": column})[0]["fields"] == {column: read}
 
 
-EMPTYING = [
+EMPTYING: list[tuple[str, Any]] = [
     ("Run ID", ""),
     ("number", None),
     ("checkbox", False),
