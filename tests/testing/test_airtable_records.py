@@ -259,7 +259,8 @@ def test_a_body_of_another_shape_is_refused(client: Client, body: dict[str, Any]
 
 
 def test_an_update_without_id_or_fields_is_refused(client: Client) -> None:
-    for records in ([{"fields": {}}], [{"id": UNKNOWN}], []):
+    wrong: list[list[dict[str, Any]]] = [[{"fields": {}}], [{"id": UNKNOWN}], []]
+    for records in wrong:
         assert client.on("PATCH", JOBS, {"records": records}).error == "INVALID_RECORDS"
     assert client.on("PATCH", JOBS, {}).error == "INVALID_REQUEST_MISSING_FIELDS"
     assert client.on("PATCH", f"{JOBS}/{UNKNOWN}", {"fields": {}}).json == {"error": "NOT_FOUND"}

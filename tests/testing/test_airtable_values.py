@@ -63,7 +63,7 @@ def test_a_value_reads_back(
     assert client.list(JOBS, **{"fields[]": column})[0]["fields"] == {column: read}
 
 
-EMPTYING = [
+EMPTYING: list[tuple[str, Any]] = [
     ("Run ID", ""),
     ("number", None),
     ("checkbox", False),
@@ -232,3 +232,10 @@ def test_any_value_is_taken_or_refused_and_a_taken_one_is_taken_again(value: Any
                 assert refused.status == 422  # noqa: PT017 - the exception is one of two good outcomes
             else:
                 assert accepted(column, stored, base) == stored
+
+
+@pytest.mark.parametrize("text", ["\ud800 lone", "nul \x00", "bidi \u202e", "🙂", "=HYPERLINK(1)", "\u2028"])
+def test_any_text_reads_back_unchanged(client: Client, server: AirtableServer, text: str) -> None:
+    assert client.create(JOBS, **{"Run ID": text}).json["fields"] == {"Run ID": text}
+    assert client.upsert(JOBS, {"Run ID": text}).json["createdRecords"] == []
+    assert server.rows(JOBS)[0]["Run ID"] == text

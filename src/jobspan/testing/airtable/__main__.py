@@ -8,6 +8,7 @@ import signal
 import threading
 from types import FrameType
 
+from jobspan.testing.airtable.listener import HOST
 from jobspan.testing.airtable.server import AirtableServer
 
 
@@ -47,7 +48,11 @@ def main() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
-    with server:
+    try:
+        server.start()
+    except OSError as error:
+        raise SystemExit(f"cannot listen on {HOST}: {error}") from None
+    try:
         told = {
             "url": server.url,
             "base_id": server.base_id,
@@ -56,6 +61,8 @@ def main() -> None:
         }
         print(json.dumps(told), flush=True)
         ended.wait()
+    finally:
+        server.stop()
 
 
 if __name__ == "__main__":

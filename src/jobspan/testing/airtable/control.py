@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
+import socket
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, urlsplit
 
-from jobspan.testing.airtable.listener import HOST
+from jobspan.testing.airtable.listener import HOST, Listener
 
 if TYPE_CHECKING:
     from jobspan.testing.airtable.server import AirtableServer
@@ -35,22 +35,16 @@ class Control:
 
     def __init__(self, server: AirtableServer, port: int) -> None:
         self._server = server
-        self._http = ThreadingHTTPServer((HOST, port), _bound(self.answer))
-        self._http.daemon_threads = True
-        self.port = int(self._http.server_address[1])
-        self._thread = threading.Thread(
-            target=self._http.serve_forever,
-            kwargs={"poll_interval": 0.1},
-            name="airtable-control",
-            daemon=True,
-        )
-        self._thread.start()
+        self._exchange = _exchange_with(self.answer)
+        self._listener = Listener(port, self._serve)
+        self.port = self._listener.port
 
     def stop(self) -> None:
         """Close the port."""
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join(2.0)
+        self._listener.stop()
+
+    def _serve(self, connection: socket.socket) -> None:
+        self._exchange(connection, (HOST, 0), self)  # type: ignore[arg-type]  # pyright: ignore
 
     def answer(self, method: str, target: str, arguments: dict[str, Any]) -> tuple[int, Any]:
         """Return status and JSON for a request to the control endpoint."""
@@ -88,9 +82,13 @@ class Control:
         return self._server.fail(**arguments).name
 
 
-def _bound(answer: Callable[[str, str, dict[str, Any]], tuple[int, Any]]) -> type[BaseHTTPRequestHandler]:
+def _exchange_with(
+    answer: Callable[[str, str, dict[str, Any]], tuple[int, Any]],
+) -> type[BaseHTTPRequestHandler]:
     class Exchange(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+        wbufsize = -1  # head and body leave together
 
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""

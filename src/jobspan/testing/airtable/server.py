@@ -95,7 +95,11 @@ class AirtableServer:
         port, control_port = self._ports
         self._front = Front(self._service, port, self._max_body_bytes)
         if control_port is not None:
-            self._control = Control(self, control_port)
+            try:
+                self._control = Control(self, control_port)
+            except OSError:
+                self._front.listener.stop()
+                raise
         return self
 
     def stop(self) -> None:

@@ -22,7 +22,7 @@ Answer = tuple[int, bytes, dict[str, str]]
 
 
 class BrokenConnectionError(OSError):
-    """A fault has broken the connection."""
+    """The connection is broken, by a fault or by the client."""
 
 
 def json_answer(status: int, body: Any, headers: dict[str, str] | None = None) -> Answer:
@@ -84,7 +84,10 @@ class _Exchange(BaseHTTPRequestHandler):
         text = self.headers.get("Content-Length", "0")
         length = int(text) if text.isdecimal() else 0
         if length <= self._front.max_body_bytes:
-            return self.rfile.read(length), False
+            raw = self.rfile.read(length)
+            if len(raw) < length:  # the client died while it sent
+                raise BrokenConnectionError
+            return raw, False
         self.close_connection = length > _MOST_DRAINED
         left = min(length, _MOST_DRAINED)
         while left > 0 and (chunk := self.rfile.read(min(left, 65536))):

@@ -111,9 +111,10 @@ def update(base: Base, table: Table, body: dict[str, Any], *, replace: bool) -> 
     """Change up to ten records by id, or upsert them; answer in the order of the request.
 
     With ``performUpsert`` a record without id is looked up by the merge fields: none creates, one is
-    updated, several refuse the whole request. A record with id ignores the merge fields.
+    updated, several refuse the whole request. A record with id ignores the merge fields. All records
+    are looked up before any is written: the same new key twice in a request makes two rows.
     """
-    shape.only_keys(body, ("records", "performUpsert", "detailedResponse", *_COMMON))
+    shape.only_keys(body, ("records", "performUpsert", *_COMMON))
     if "records" not in body:
         raise refusal.missing_fields()
     given = shape.array_of(body["records"], refusal.invalid_records(with_id=True))
