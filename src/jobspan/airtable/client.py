@@ -15,6 +15,7 @@ import requests
 import urllib3
 from pyairtable import Api
 from pyairtable.formulas import EQ, OR, RECORD_ID, Field, to_formula_str
+from requests.auth import AuthBase
 
 from jobspan.exceptions import DeliveryError
 from jobspan.model.secret import MASK, Secret
@@ -36,7 +37,7 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 
-class _Bearer(requests.auth.AuthBase):
+class _Bearer(AuthBase):
     """Keeps requests from taking other credentials for the host out of a .netrc file."""
 
     def __init__(self, token: Secret) -> None:
@@ -241,23 +242,25 @@ def _never_sent(error: BaseException) -> bool:
 
 def _error_of(response: requests.Response) -> tuple[str, str]:
     """Return type and message of an error body, whatever its shape (facts, A6)."""
+    nothing = f"HTTP_{response.status_code}"
     try:
         body: Any = response.json()
     except ValueError:
-        return f"HTTP_{response.status_code}", "no JSON"
-    error: Any = body.get("error") if isinstance(body, dict) else None
-    if isinstance(body, dict) and error is None and isinstance(body.get("errors"), list) and body["errors"]:
-        first: Any = body["errors"][0]
-        error = (
-            {"type": first.get("error"), "message": first.get("message")}
-            if isinstance(first, dict)
-            else first
-        )
+        return nothing, "no JSON"
+    error = _member(body, "error")
+    several = _member(body, "errors")
+    if error is None and isinstance(several, list) and several:
+        first: Any = cast("Sequence[Any]", several)[0]
+        kind = _member(first, "error") or nothing
+        return str(kind)[:100], str(_member(first, "message") or kind)
     if isinstance(error, dict):
-        kind = error.get("type") or f"HTTP_{response.status_code}"
-        return str(kind)[:100], str(error.get("message") or kind)
-    text = str(error) if error is not None else f"HTTP_{response.status_code}"
-    return text[:100], text
+        kind = _member(error, "type") or nothing
+        return str(kind)[:100], str(_member(error, "message") or kind)
+    return str(error or nothing)[:100], str(error or nothing)
+
+
+def _member(value: Any, name: str) -> Any:
+    return cast("Json", value).get(name) if isinstance(value, dict) else None
 
 
 def _retry_after(response: requests.Response) -> float | None:
@@ -277,4 +280,4 @@ def _object(value: Any) -> Json:
 def _list(value: Any) -> list[Json]:
     if not isinstance(value, list):
         raise TypeError("not a list")
-    return [_object(each) for each in value]
+    return [_object(each) for each in cast("Sequence[Any]", value)]

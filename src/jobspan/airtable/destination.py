@@ -364,9 +364,9 @@ class AirtableDestination:
         """Whether the row's Status says Canceled."""
         return columns.is_canceled_label(row.cells.get("status"), self._settings.status_labels)
 
-    def around_notes(self, notes_there: str, ours: str) -> tuple[str, str]:
+    def around_notes(self, there: str, ours: str) -> tuple[str, str]:
         """Return the text before and after our block of System Notes."""
-        return notes.around(notes_there, ours)
+        return notes.around(there, ours)
 
 
 _Lesson = Callable[[AirtableDestination, str, str, Sequence[Write]], bool]

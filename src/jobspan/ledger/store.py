@@ -35,7 +35,7 @@ def mark_dirty(connection: sqlite3.Connection, changed: Iterable[tuple[Run, Run]
             continue
         if job.status.is_terminal:
             ended[job.uid] = None
-        values = {
+        values: dict[str, object] = {
             "run": run.uid,
             "job": run.job,
             "kind": run.kind,

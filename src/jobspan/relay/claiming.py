@@ -34,7 +34,7 @@ class Claiming:
         return delivery.stage == UNSEEN or (delivery.stage == FREE and delivery.attempts > 0)
 
     def look(self, rows: Sequence[Delivery], free: Callable[[Delivery], None]) -> None:
-        """See whether the run ids of jobs are free; a job whose id is another's moves to the next free second.
+        """See whether the run ids of jobs are free; a job with another's id moves to the next free second.
 
         Args:
             rows: The jobs.

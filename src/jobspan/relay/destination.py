@@ -85,7 +85,7 @@ class Destination(Protocol):
         """Whether the row's Status says Canceled."""
         ...
 
-    def around_notes(self, notes: str, ours: str) -> tuple[str, str]:
+    def around_notes(self, there: str, ours: str) -> tuple[str, str]:
         """Return the text before and after our block in System Notes; `ours` is the block sent last."""
         ...
 

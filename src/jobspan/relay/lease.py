@@ -49,10 +49,10 @@ class HeldLease:
 
     def renew(self) -> None:
         """Give a sign of life if one is due; for a thread that goes on while a request hangs."""
-        if self._lease is None or _clock.monotonic() < self._renew_at:
+        if not self.fence or _clock.monotonic() < self._renew_at:
             return
         with self._lock:
-            if self._lease is not None:
+            if self.fence:
                 self._lease = take_lease(self._ledger, self._name, self._holder, self._timing.lease)
                 self._renew_at = _clock.monotonic() + self._timing.renew
 
