@@ -41,6 +41,8 @@ def importers(name: str) -> set[str]:
         ("wrapt", {"_api"}),
         ("rich", {"cli"}),
         ("click", {"cli"}),
+        ("pyairtable", {"airtable"}),
+        ("requests", {"airtable"}),
         ("pickle", set()),
         ("yaml", set()),
     ],

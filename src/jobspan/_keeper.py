@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 
 from jobspan import _clock
 from jobspan._guard import guard, guarded
@@ -30,11 +31,15 @@ class Keeper:
     Args:
         ledger: Folded into.
         journal: This process's own.
+        also: Done each round, twice a second; short.
     """
 
-    def __init__(self, ledger: Ledger, journal: JournalWriter) -> None:
+    def __init__(
+        self, ledger: Ledger, journal: JournalWriter, also: Callable[[], None] = lambda: None
+    ) -> None:
         self._ledger = ledger
         self._journal = journal
+        self._also = also
         self._stopped = threading.Event()
         self._starters: dict[int, object] = {}
         self.pid = 0
@@ -86,6 +91,8 @@ class Keeper:
         while not self._stopped.wait(_EVERY_SECONDS):
             with guarded("keeper"):
                 self._round()
+            with guarded("keeper.also"):
+                self._also()
 
     def _round(self) -> None:
         now = _clock.monotonic()

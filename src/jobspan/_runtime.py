@@ -13,13 +13,14 @@ import threading
 import weakref
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from jobspan import _clock
+from jobspan._delivery import Deliveries
 from jobspan._describe import describe
 from jobspan._guard import guard, guarded
 from jobspan._keeper import Keeper
@@ -47,7 +48,7 @@ class Health:
         ok: Nothing was lost and nothing went wrong.
         errors: How often something inside jobspan failed.
         dropped: How many events or spans were lost.
-        pending: How many events are in memory only or spans not exported yet.
+        pending: How many events are in memory only, spans not exported, and rows not delivered yet.
         last_error: The last trouble, in words.
         reasons: Each trouble and how often it was met.
     """
@@ -79,15 +80,16 @@ class Runtime:
     ) -> None:
         self.settings = settings
         self.enabled = settings.mode != "disabled"
-        self.without_secrets = _built_in_redactor()
-        """Takes secrets out of names and ids, whatever redactor was given for texts."""
-        self._redactor = redactor or self.without_secrets
         place = Place(settings.ledger)
         sizes = {} if segment_bytes is None else {"segment_bytes": segment_bytes}
         self.journal = JournalWriter(place, _header, **sizes)
         self.append = self.journal.append
         self.claims = RunIdClaims(place)
         self.ledger = Ledger(settings.ledger, self._claim, settings.timezone, _Backlog(self.journal))
+        self.deliveries = Deliveries(settings, self.ledger)
+        self.without_secrets = _built_in_redactor(self.deliveries.secrets())
+        """Takes secrets out of names and ids, whatever redactor was given for texts."""
+        self._redactor = redactor or self.without_secrets
         self.pipeline = SpanPipeline(
             exporters=exporters,
             span_processors=span_processors,
@@ -95,7 +97,7 @@ class Runtime:
             redact=self.redact,
         )
         self._prefix = (0, "")
-        self.keeper = Keeper(self.ledger, self.journal)
+        self.keeper = Keeper(self.ledger, self.journal, self.deliveries.each_round)
 
     def redact(self, text: str) -> str:
         """Return `text` without secrets; where the redactor fails, nothing of it."""
@@ -135,8 +137,10 @@ class Runtime:
         )
 
     def emit(self, event: Mapping[str, Any]) -> None:
-        """Write one event to the journal; it is durable on return."""
+        """Write one event about a run that is held by no block; it is durable on return."""
         self.append(write_event(event))
+        self.deliveries.wrote_outside()
+        self.keeper.start()
 
     def job_boundary(self) -> None:
         """Called when a job opens or closes: with durability "power" it waits for the disk."""
@@ -158,8 +162,9 @@ class Runtime:
         until = _clock.monotonic() + timeout
         self.journal.touch()
         folded = self.keeper.fold_now(timeout)
+        delivered = self.deliveries.flush(until)
         exported = self.pipeline.force_flush(max(0.0, until - _clock.monotonic()))
-        return folded and exported and not self.journal.buffered
+        return folded and exported and delivered and not self.journal.buffered
 
     def shutdown(self, timeout: float, *, keep_journal: bool = False) -> None:
         """Fold and export within `timeout` seconds, and let go of all files and threads.
@@ -172,6 +177,8 @@ class Runtime:
             self.journal.close()
         if timeout > 0:
             self.keeper.fold_now(timeout)
+        with guarded("deliveries.end"):
+            self.deliveries.end(until)
         self.pipeline.shutdown(max(0.0, until - _clock.monotonic()))
         with guarded("ledger.close"), contextlib.suppress(BusyLedgerError):
             self.ledger.close()  # while the keeper folds on, the end of the process closes it
@@ -184,7 +191,7 @@ class Runtime:
             reasons[f"journal: {self.journal.trouble}"] = self.journal.buffered
         for reason, count in self.pipeline.dropped.items():
             reasons[f"spans: {reason}"] = count
-        pending = self.journal.buffered + self.pipeline.pending()
+        pending = self.journal.buffered + self.pipeline.pending() + self.deliveries.waiting()
         return Health(
             ok=not reasons and not dropped,
             errors=sum(guard.counts().values()),
@@ -219,10 +226,10 @@ def _header() -> str:
     return write_event({"e": "process", "process": process.uid, "v": 1, **process.as_dict()})
 
 
-def _built_in_redactor() -> Callable[[str], str]:
+def _built_in_redactor(known: Sequence[str]) -> Callable[[str], str]:
     from jobspan.model.redact import Redactor, secret_values  # its patterns take 6 ms: not at import
 
-    return Redactor(secret_values(os.environ))
+    return Redactor([*secret_values(os.environ), *known])
 
 
 # --- the one runtime of this process
@@ -258,7 +265,11 @@ def _build() -> Runtime:
         if _runtime is None:
             bad: list[SettingsError] = []
             settings = load({}, on_bad=bad.append)
-            _install(Runtime(settings))
+            try:
+                _install(Runtime(settings))
+            except SettingsError as unusable:
+                bad.append(unusable)
+                _install(Runtime(replace(settings, airtable={})))
             for error in bad:
                 guard.note("settings", str(error))
         assert _runtime is not None
@@ -292,7 +303,7 @@ def configure(
         redactor: Takes secrets out of texts, in the place of the built-in one.
         segment_bytes: Size of one journal file before the next is begun.
         **settings: The settings of `jobspan._settings.Settings`: ledger, mode, strict, timezone,
-            durability, exit_flush.
+            durability, exit_flush, relay, airtable.
 
     Raises:
         UsageError: An unknown setting.
@@ -315,8 +326,32 @@ def configure(
             old.shutdown(old.settings.exit_flush, keep_journal=True)
 
 
+def run_relay(until_empty: bool = False) -> bool:
+    """Fold and deliver on the calling thread: a relay as a process of its own.
+
+    Args:
+        until_empty: Return when nothing is left that can be delivered now; else go on until interrupted.
+
+    Returns:
+        True iff nothing waits.
+
+    Raises:
+        SettingsError: No base or no token is set, or the mode is not online.
+        LedgerError: The ledger cannot be used.
+    """
+    own = runtime()
+    relay = own.deliveries.relay
+    if relay is None:
+        raise SettingsError(
+            "nothing to deliver to: set AIRTABLE_API_KEY and AIRTABLE_BASE_ID, and the mode to online"
+        )
+    own.keeper.start()
+    own.keeper.fold_now(10.0)
+    return relay.run(until_empty=until_empty)
+
+
 def flush(timeout: float = 10.0) -> bool:
-    """Bring everything of this process into the ledger and to the exporters.
+    """Bring everything of this process into the ledger, to the exporters and to the destination.
 
     Args:
         timeout: Seconds it may take.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, cast
@@ -19,10 +19,17 @@ import platformdirs
 
 from jobspan.exceptions import SettingsError, UsageError
 from jobspan.model.columns import did_you_mean
+from jobspan.model.secret import Secret
 
 MODES = ("online", "offline", "disabled")
 DURABILITIES = ("process", "power")
+RELAYS = ("thread", "off")
 _PREFIX = "JOBSPAN_"
+_AIRTABLE_VARIABLES = {
+    "api_key": "AIRTABLE_API_KEY",
+    "base_id": "AIRTABLE_BASE_ID",
+    "endpoint_url": "AIRTABLE_ENDPOINT_URL",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,9 @@ class Settings:
         strict: Raise jobspan's own errors instead of counting them (for tests).
         timezone: The zone of run ids and notes.
         durability: process: survives any death of the process; power: a power cut, too (job open and close).
-        exit_flush: At most so many seconds are spent at exit on folding and exporting.
+        exit_flush: At most so many seconds are spent at exit on folding, exporting and delivering.
+        relay: thread: this process delivers what waits, on a thread of its own; off: another one does.
+        airtable: What is set about Airtable, read by `jobspan.airtable.settings`; the token as a `Secret`.
     """
 
     ledger: Path
@@ -44,6 +53,8 @@ class Settings:
     timezone: tzinfo = UTC
     durability: str = "process"
     exit_flush: float = 2.0
+    relay: str = "thread"
+    airtable: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def default_ledger() -> Path:
@@ -117,6 +128,14 @@ def _word(words: tuple[str, ...]) -> Callable[[object], str]:
     return read
 
 
+def _airtable(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError("a dictionary of settings, say dict(base_id=..., api_key=...)")
+    given = {str(name): one for name, one in cast("Mapping[object, Any]", value).items()}
+    key = given.get("api_key")
+    return {**given, "api_key": Secret(key)} if isinstance(key, str) else given
+
+
 _READERS: Mapping[str, Callable[[object], Any]] = {
     "ledger": _ledger,
     "mode": _word(MODES),
@@ -124,6 +143,8 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "timezone": _zone,
     "durability": _word(DURABILITIES),
     "exit_flush": _seconds,
+    "relay": _word(RELAYS),
+    "airtable": _airtable,
 }
 
 
@@ -141,6 +162,8 @@ def read_setting(name: str, value: object, source: str) -> Any:
     try:
         return _READERS[name](value)
     except ValueError as error:
+        if name == "airtable":  # never shown: it may hold a token
+            raise SettingsError(f"{source} cannot be used, write {error}") from None
         raise SettingsError(f"{source}: {value!r} cannot be used, write {error}") from None
 
 
@@ -173,9 +196,9 @@ def load(
     for name, value in _file_settings(folder, on_bad).items():
         found[name] = (value, f"[tool.jobspan] {name}")
     for name in _READERS:
-        if environment.get(_PREFIX + name.upper()):
+        if name != "airtable" and environment.get(_PREFIX + name.upper()):
             found[name] = (environment[_PREFIX + name.upper()], _PREFIX + name.upper())
-    found = {name: pair for name, pair in found.items() if name not in overrides}
+    found = {name: pair for name, pair in found.items() if name not in overrides or name == "airtable"}
     for name, (value, source) in found.items():
         try:
             settings = replace(settings, **{name: read_setting(name, value, source)})
@@ -184,7 +207,13 @@ def load(
                 raise
             on_bad(error)
     given = {name: read_setting(name, value, f"configure({name}=…)") for name, value in overrides.items()}
-    return replace(settings, **given)
+    airtable = {**settings.airtable, **_airtable_of(environment), **given.pop("airtable", {})}
+    return replace(settings, **given, airtable=airtable)
+
+
+def _airtable_of(environment: Mapping[str, str]) -> Mapping[str, Any]:
+    named = {name: environment.get(variable) for name, variable in _AIRTABLE_VARIABLES.items()}
+    return _airtable({name: value for name, value in named.items() if value})
 
 
 def _file_settings(folder: Path | None, on_bad: Callable[[SettingsError], None] | None) -> dict[str, object]:

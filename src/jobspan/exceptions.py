@@ -7,6 +7,7 @@
         ├── UsageError (TypeError, ValueError)   wrong programming use: unknown keyword, bad option
         ├── SettingsError (ValueError)  a setting that cannot be used
         ├── LedgerError (OSError)       a ledger that cannot be read or written
+        ├── DeliveryError               a request to a destination that failed (inside only)
         └── DeadlineExceeded (TimeoutError)      a ``timeout=`` of ours has passed
     BaseException
     └── RunCanceled                     raised by ``checkpoint()`` of a canceled run
@@ -32,6 +33,36 @@ class SettingsError(JobspanError, ValueError):
 
 class LedgerError(JobspanError, OSError):
     """The ledger cannot be read or written; the text says which file and what to do."""
+
+
+class DeliveryError(JobspanError):
+    """A request to a destination failed. It holds no URL, no token and no value of a row.
+
+    Attributes:
+        method: The HTTP method.
+        status: The HTTP status; None where there was no answer.
+        type: The destination's own name of the error, else of what happened to the connection.
+        outcome: What is known of a write: "refused" (not done), "not_sent", or "unknown".
+        retry_after: Seconds the destination asked for, if it did.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        status: int | None,
+        type: str,
+        message: str,
+        *,
+        outcome: str = "refused",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(f"{method}: {' '.join(str(x) for x in (status, type) if x)}: {message}"[:600])
+        self.method = method
+        self.status = status
+        self.type = type
+        self.message = message
+        self.outcome = outcome
+        self.retry_after = retry_after
 
 
 class DeadlineExceeded(JobspanError, TimeoutError):

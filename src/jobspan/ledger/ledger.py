@@ -67,6 +67,7 @@ class Ledger:
         self.path = path
         self.place = Place(path)
         self._zone = zone
+        self._claim = claim
         self._folder = Folder(self.place, claim)
         self._unwritten: Unwritten = unwritten or Nothing()
         self._connection: sqlite3.Connection | None = None
@@ -163,6 +164,29 @@ class Ledger:
                 return int(count)
         except LedgerError:
             return None
+
+    @contextmanager
+    def using(self, *, gate_seconds: float = 0.1) -> Generator[sqlite3.Connection]:
+        """Give the open ledger for something short; forks and all other uses in this process wait.
+
+        Raises:
+            BusyLedgerError: Another thread keeps it for longer than `gate_seconds`, another process
+                holds it now, or the interrupted thread is in a transaction.
+            LedgerError: It cannot be used.
+        """
+        with fork_gate.held(gate_seconds), translated(self.path):
+            connection = self._open()
+            if connection.in_transaction:
+                raise BusyLedgerError("the interrupted thread is busy with the ledger; try again later")
+            yield connection
+
+    def records(self, connection: sqlite3.Connection) -> LedgerReader:
+        """Return a reader of what `connection`, got from `using`, holds; nothing is folded before."""
+        return LedgerReader(connection, self._zone)
+
+    def claim(self, start_ns: int) -> str | None:
+        """Return a run id nobody of this ledger has, for a job that started at `start_ns`; None: not now."""
+        return self._claim(start_ns)
 
     def tidy(self) -> None:
         """Delete journals set aside long ago.

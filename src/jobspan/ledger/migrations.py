@@ -94,4 +94,80 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE aliases (alias TEXT PRIMARY KEY, job TEXT NOT NULL) WITHOUT ROWID",
         "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     ),
+    (
+        # What each destination shows of each run. Dirty while `wanted` > `sent`.
+        """
+        CREATE TABLE deliveries (
+            destination TEXT NOT NULL,       -- say airtable:appXXXXXXXXXXXXXX
+            run TEXT NOT NULL,
+            job TEXT NOT NULL,
+            kind TEXT NOT NULL,              -- j: job, c: client run
+            wanted INTEGER NOT NULL,         -- grows with every change of the run
+            sent INTEGER NOT NULL DEFAULT 0, -- the `wanted` of what was delivered last
+            status TEXT NOT NULL,            -- of the run now
+            shown TEXT,                      -- status delivered last
+            urgent INTEGER NOT NULL DEFAULT 0,
+            state TEXT NOT NULL DEFAULT 'due', -- due; parked: refused, until it or the schema changes
+            stage INTEGER NOT NULL DEFAULT 0,  -- of a job's row: 0 unseen, 1 free, 2 ours for sure
+            remote_id TEXT,
+            claim TEXT,                      -- notes of the first upsert, by which a lost one is found again
+            attempts INTEGER NOT NULL DEFAULT 0,
+            last_error TEXT,
+            dirty_ns INTEGER NOT NULL,       -- since when it is dirty
+            hold_ns INTEGER NOT NULL DEFAULT 0, -- not before
+            sent_ns INTEGER NOT NULL DEFAULT 0,
+            cells TEXT,                      -- JSON: what the row shows
+            PRIMARY KEY (destination, run)
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX deliveries_dirty ON deliveries (destination, kind, dirty_ns) WHERE wanted > sent",
+        "CREATE INDEX deliveries_by_job ON deliveries (job)",
+        "CREATE INDEX deliveries_running ON deliveries (destination) WHERE kind = 'j' AND shown = 'Running'",
+        "CREATE INDEX deliveries_unverified ON deliveries (destination) WHERE kind = 'j' AND stage = 1",
+        """
+        CREATE TABLE quarantine (
+            destination TEXT NOT NULL,
+            place TEXT NOT NULL,             -- the table there
+            field TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            since_ns INTEGER NOT NULL,
+            PRIMARY KEY (destination, place, field)
+        ) WITHOUT ROWID
+        """,
+        # One sender per name. `fence` grows whenever the holder changes.
+        """
+        CREATE TABLE leases (
+            name TEXT PRIMARY KEY,
+            holder TEXT NOT NULL,
+            fence INTEGER NOT NULL,
+            expires_ns INTEGER NOT NULL
+        ) WITHOUT ROWID
+        """,
+        # Calls made, and until when a destination wants to be left alone.
+        """
+        CREATE TABLE destinations (
+            name TEXT PRIMARY KEY,
+            blocked_ns INTEGER NOT NULL DEFAULT 0,
+            reason TEXT,
+            delivered_ns INTEGER NOT NULL DEFAULT 0
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE calls (
+            destination TEXT NOT NULL,
+            month TEXT NOT NULL,             -- YYYY-MM, UTC
+            calls INTEGER NOT NULL,
+            PRIMARY KEY (destination, month)
+        ) WITHOUT ROWID
+        """,
+        # Jobs a person wants ended: (by) a destination or a command.
+        """
+        CREATE TABLE cancels (
+            job TEXT PRIMARY KEY,
+            at_ns INTEGER NOT NULL,
+            by TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+        "INSERT OR IGNORE INTO facts VALUES ('ledger', lower(hex(randomblob(6))))",
+    ),
 )

@@ -87,3 +87,147 @@ AND (instr(r.data, '_tokens":') OR instr(r.data, '"cost_usd":') OR instr(r.data,
 HAS_PART = "SELECT 1 FROM parts WHERE uid = ? AND run IS NOT NULL"
 FACT = "SELECT value FROM facts WHERE name = ?"
 PUT_FACT = "INSERT OR REPLACE INTO facts VALUES (?, ?)"
+
+# --- deliveries: what each destination shows
+MARK_DIRTY = """
+INSERT INTO deliveries (destination, run, job, kind, wanted, status, urgent, dirty_ns)
+VALUES (:destination, :run, :job, :kind, 1, :status, :urgent, :now)
+ON CONFLICT (destination, run) DO UPDATE SET
+    dirty_ns = CASE WHEN wanted > sent THEN dirty_ns ELSE excluded.dirty_ns END,
+    wanted = wanted + 1, status = excluded.status, urgent = max(urgent, excluded.urgent),
+    state = 'due', hold_ns = CASE state WHEN 'parked' THEN 0 ELSE hold_ns END
+"""
+"""Note in the transaction of the fold that a run has changed; what was parked gets another chance."""
+HURRY_JOB = "UPDATE deliveries SET urgent = 1 WHERE job = ? AND wanted > sent"
+DIRTY_AGAIN = "UPDATE deliveries SET wanted = wanted + 1, state = 'due' WHERE job = ?"
+"""Have all rows of a job looked at again: its run id has changed."""
+_DELIVERY = (
+    "SELECT run, job, kind, wanted, sent, status, shown, urgent, state, stage, remote_id, claim, attempts,"
+    " last_error, dirty_ns, hold_ns, sent_ns, cells FROM deliveries d"
+)
+PROJECTED = {
+    "all": "1",
+    "terminal": "(d.kind = 'j' OR d.status <> 'Running')",
+    "exceptions": "(d.kind = 'j' OR d.status NOT IN ('Running', 'Completed'))",
+    "jobs": "d.kind = 'j'",
+}
+"""Which rows a projection shows; a row that is shown already stays up to date."""
+_DIRTY = "d.destination = :destination AND d.wanted > d.sent AND ({projected} OR d.sent > 0)"
+_OWN = (
+    "(d.kind = 'j' OR EXISTS (SELECT 1 FROM deliveries j"
+    " WHERE j.destination = d.destination AND j.run = d.job AND j.stage = 2))"
+)
+"""A client run is delivered once its job's row is known to be ours."""
+_READY = _DIRTY + " AND d.state = 'due' AND d.hold_ns <= :now"
+DUE = (
+    _DELIVERY + " WHERE " + _READY + " AND d.kind = :kind AND (d.urgent OR d.dirty_ns <= :settled"
+    " OR (:news AND d.status IS NOT d.shown)) AND " + _OWN + " ORDER BY d.dirty_ns LIMIT :limit"
+)
+"""Rows to deliver now: urgent ones, those whose linger is over, and, with :news, those with a new status."""
+FILL = (
+    _DELIVERY + " WHERE " + _READY + " AND d.kind = :kind AND " + _OWN + " ORDER BY d.dirty_ns LIMIT :limit"
+)
+"""Rows that may as well go along with a request."""
+COUNT_NEWS = (
+    "SELECT count(*) FROM (SELECT 1 FROM deliveries d WHERE "
+    + _READY
+    + " AND d.kind = 'c' AND d.status IS NOT d.shown AND "
+    + _OWN
+    + " LIMIT :limit)"
+)
+"""How many client runs have a status the destination does not show, up to :limit."""
+DELIVERY = _DELIVERY + " WHERE d.destination = ? AND d.run = ?"
+UNVERIFIED = (
+    _DELIVERY
+    + " WHERE d.destination = ? AND d.kind = 'j' AND d.stage = 1 AND d.remote_id IS NOT NULL LIMIT 50"
+)
+"""Jobs whose row was written, and not yet looked at again."""
+RUNNING_THERE = (
+    _DELIVERY
+    + " WHERE d.destination = ? AND d.kind = 'j' AND d.shown = 'Running' AND d.remote_id IS NOT NULL"
+    " ORDER BY d.dirty_ns DESC LIMIT 50"
+)
+WAITING = (
+    "SELECT count(*), min(d.dirty_ns), total(d.state = 'parked') FROM deliveries d WHERE "
+    + _DIRTY
+    + " AND d.dirty_ns <= :until AND (:jobs IS NULL OR d.job IN (SELECT value FROM json_each(:jobs)))"
+)
+LAST_TROUBLE = (
+    "SELECT last_error FROM deliveries d WHERE "
+    + _DIRTY
+    + " AND last_error IS NOT NULL ORDER BY dirty_ns DESC LIMIT 1"
+)
+HURRY = (
+    "UPDATE deliveries SET urgent = 1 WHERE destination = :destination AND wanted > sent AND urgent = 0"
+    " AND (:jobs IS NULL OR job IN (SELECT value FROM json_each(:jobs)))"
+)
+PUT_DELIVERED = """
+UPDATE deliveries SET
+    sent = :wanted, shown = :shown, cells = :cells, remote_id = :remote_id, sent_ns = :now, stage = :stage,
+    attempts = 0, last_error = NULL, hold_ns = 0, claim = NULL,
+    urgent = CASE WHEN wanted > :wanted THEN urgent ELSE 0 END,
+    dirty_ns = CASE WHEN wanted > :wanted THEN :now ELSE dirty_ns END
+WHERE destination = :destination AND run = :run
+"""
+PUT_UNCHANGED = """
+UPDATE deliveries SET
+    sent = :wanted, shown = :shown, last_error = NULL, hold_ns = 0,
+    urgent = CASE WHEN wanted > :wanted THEN urgent ELSE 0 END,
+    dirty_ns = CASE WHEN wanted > :wanted THEN :now ELSE dirty_ns END
+WHERE destination = :destination AND run = :run
+"""
+PUT_HELD = """
+UPDATE deliveries SET
+    state = :state, hold_ns = :hold, last_error = :error, attempts = attempts + 1, cells = :cells,
+    remote_id = :remote_id, wanted = wanted + :again
+WHERE destination = :destination AND run = :run
+"""
+PUT_CLAIM = "UPDATE deliveries SET claim = :claim WHERE destination = :destination AND run = :run"
+PUT_STAGE = (
+    "UPDATE deliveries SET stage = :stage, remote_id = coalesce(:remote_id, remote_id)"
+    " WHERE destination = :destination AND run = :run"
+)
+UNPARK = "UPDATE deliveries SET state = 'due', hold_ns = 0 WHERE destination = ? AND state = 'parked'"
+REPLAY = (
+    "UPDATE deliveries SET wanted = wanted + 1, dirty_ns = :now WHERE destination = :destination"
+    " AND kind = :kind AND sent > 0 AND wanted <= sent"
+)
+"""Have all rows of a table compared again: a column has become good."""
+SET_DESTINATIONS = "UPDATE runs SET data = json_set(data, '$.to', json(?)) WHERE uid = ?"
+JOBS_WITHOUT_DESTINATION = (
+    "SELECT uid FROM runs WHERE kind = 'j' AND start_ns IS NOT NULL AND json_extract(data, '$.to') IS NULL"
+)
+RUNS_OF_JOB = _RUN + " WHERE job = ? AND start_ns IS NOT NULL"
+START_OVER = (
+    "UPDATE deliveries SET wanted = wanted + 1, cells = NULL, remote_id = NULL, claim = NULL, stage = 0,"
+    " state = 'due', hold_ns = 0, shown = NULL, sent = 0, dirty_ns = :now WHERE destination = :destination"
+)
+SET_RUN_ID = "UPDATE runs SET run_id = ? WHERE uid = ?"
+
+# --- quarantine
+QUARANTINE = (
+    "SELECT place, field, reason, since_ns FROM quarantine WHERE destination = ? ORDER BY place, field"
+)
+PUT_QUARANTINE = "INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?, ?, ?)"
+END_QUARANTINE = "DELETE FROM quarantine WHERE destination = ? AND place = ? AND field = ?"
+
+# --- leases, limits, calls, cancels
+LEASE = "SELECT holder, fence, expires_ns FROM leases WHERE name = ?"
+PUT_LEASE = "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)"
+END_LEASE = "UPDATE leases SET expires_ns = 0 WHERE name = ? AND holder = ?"
+DESTINATION = "SELECT blocked_ns, reason, delivered_ns FROM destinations WHERE name = ?"
+BLOCK = (
+    "INSERT INTO destinations (name, blocked_ns, reason) VALUES (:name, :until, :reason)"
+    " ON CONFLICT (name) DO UPDATE SET blocked_ns = :until, reason = :reason"
+)
+PUT_DELIVERED_AT = (
+    "INSERT INTO destinations (name, delivered_ns) VALUES (:name, :now)"
+    " ON CONFLICT (name) DO UPDATE SET delivered_ns = :now, reason = NULL"
+)
+COUNT_CALL = (
+    "INSERT INTO calls VALUES (?, ?, ?)"
+    " ON CONFLICT (destination, month) DO UPDATE SET calls = calls + excluded.calls"
+)
+CALLS = "SELECT calls FROM calls WHERE destination = ? AND month = ?"
+PUT_CANCEL = "INSERT OR IGNORE INTO cancels VALUES (?, ?, ?)"
+CANCELS = "SELECT job, by FROM cancels WHERE job IN ({many})"

@@ -14,7 +14,7 @@ from jobspan.ledger.store import select_many
 from jobspan.model.entry import Entry
 from jobspan.model.part import OPERATION, Part, winners
 from jobspan.model.record import ClientRunRecord, JobRecord, UsageRow
-from jobspan.model.rendering import client_run_record, job_record
+from jobspan.model.rendering import NOTHING_MORE, NotesEnding, client_run_record, job_record
 from jobspan.model.run import Run
 from jobspan.model.status import Status
 
@@ -87,10 +87,23 @@ class LedgerReader:
         run = None if uid is None else self._run(uid)
         if run is None or not run.is_opened:
             return None
-        parts = [codec.read_part(r) for r in self._connection.execute(queries.PARTS_OF_RUN, (run.uid,))]
-        rows = self._connection.execute(queries.TOLD_OF_RUN, (run.job, run.uid))
-        entries = [codec.read_entry(r) for r in rows]
-        return self._client_run_record(run, self._known_run(run.job), parts, entries)
+        return self._client_run_row(run, NOTHING_MORE)
+
+    def record(self, uid: str, ending: NotesEnding = NOTHING_MORE) -> JobRecord | ClientRunRecord | None:
+        """Return one row's worth of a run by its inside name: a job comes without its client runs."""
+        run = self._run(uid)
+        if run is None or not run.is_opened:
+            return None
+        if run.uid == run.job:
+            return self._job_record(run, client_runs=False, ending=ending)
+        return self._client_run_row(run, ending)
+
+    def deadline_ns(self, uid: str) -> int | None:
+        """Return the latest deadline of a run's parts; None where one of them has none."""
+        rows = self._connection.execute(queries.PARTS_OF_RUN, (uid,))
+        deadlines = [part.deadline_ns for part in map(codec.read_part, rows) if part.kind != OPERATION]
+        known = [deadline for deadline in deadlines if deadline is not None]
+        return max(known) if known and len(known) == len(deadlines) else None
 
     def job_uid(self, run_id: str) -> str | None:
         """Return the inside name of the job people call `run_id`."""
@@ -124,10 +137,18 @@ class LedgerReader:
         row = self._connection.execute(queries.RUN, (uid,)).fetchone()
         return None if row is None else codec.read_run(row)
 
+    def _client_run_row(self, run: Run, ending: NotesEnding) -> ClientRunRecord:
+        parts = [codec.read_part(r) for r in self._connection.execute(queries.PARTS_OF_RUN, (run.uid,))]
+        rows = self._connection.execute(queries.TOLD_OF_RUN, (run.job, run.uid))
+        entries = [codec.read_entry(r) for r in rows]
+        return self._client_run_record(run, self._known_run(run.job), parts, entries, ending)
+
     def _known_run(self, uid: str) -> Run:
         return self._run(uid) or Run(uid, "j", uid)
 
-    def _job_record(self, job: Run, *, client_runs: bool = True) -> JobRecord:
+    def _job_record(
+        self, job: Run, *, client_runs: bool = True, ending: NotesEnding = NOTHING_MORE
+    ) -> JobRecord:
         query, place = (queries.PARTS_OF_JOB if client_runs else queries.PARTS_OF_RUN), (job.uid,)
         parts = _grouped(codec.read_part(row) for row in self._connection.execute(query, place))
         entries: dict[str, list[Entry]] = {}
@@ -142,7 +163,8 @@ class LedgerReader:
         errors = self._client_errors(job, entries) if job.client_errors else []
         own = parts.get(job.uid, [])
         tops, operations = _split(own)
-        return job_record(job, tops, operations, [*entries.get(job.uid, []), *errors], records, self._zone)
+        told = [*entries.get(job.uid, []), *errors]
+        return job_record(job, tops, operations, told, records, self._zone, ending)
 
     def _client_errors(self, job: Run, entries: dict[str, list[Entry]]) -> list[Entry]:
         """Return the errors of client runs that count: those of winning attempts."""
@@ -154,10 +176,15 @@ class LedgerReader:
         return [entry for entry in errors if entry.top in chosen]
 
     def _client_run_record(
-        self, run: Run, job: Run, parts: list[Part], entries: list[Entry]
+        self,
+        run: Run,
+        job: Run,
+        parts: list[Part],
+        entries: list[Entry],
+        ending: NotesEnding = NOTHING_MORE,
     ) -> ClientRunRecord:
         tops, operations = _split(parts)
-        return client_run_record(run, job, tops, operations, entries, self._zone)
+        return client_run_record(run, job, tops, operations, entries, self._zone, ending)
 
 
 def _job_line(job: Run, zone: tzinfo) -> JobLine:

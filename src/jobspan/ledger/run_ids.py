@@ -64,3 +64,4 @@ def _rekey(
     if alias:
         connection.execute(queries.PUT_ALIAS, (job.run_id, job.uid))
     job.run_id = new
+    connection.execute(queries.DIRTY_AGAIN, (job.uid,))

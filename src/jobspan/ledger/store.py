@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 
+from jobspan import _clock
 from jobspan.ledger import codec, queries
 from jobspan.model.entry import Entry
 from jobspan.model.event import Event
@@ -24,6 +25,29 @@ def select_many(connection: sqlite3.Connection, query: str, values: Iterable[str
     for start in range(0, len(listed), _AT_ONCE):
         some = listed[start : start + _AT_ONCE]
         yield from connection.execute(query.format(many=",".join("?" * len(some))), some)
+
+
+def mark_dirty(connection: sqlite3.Connection, changed: Iterable[tuple[Run, Run]]) -> None:
+    """Note which rows the destinations of changed runs must show anew: (run, its job); one transaction."""
+    now_ns = _clock.now_ns()
+    ended: dict[str, None] = {}
+    rows: list[dict[str, object]] = []
+    for run, job in changed:
+        if not job.destinations or not run.is_opened:
+            continue
+        if job.status.is_terminal:
+            ended[job.uid] = None
+        values: dict[str, object] = {
+            "run": run.uid,
+            "job": run.job,
+            "kind": run.kind,
+            "status": run.status.value,
+            "urgent": int(job.status.is_terminal),
+            "now": now_ns,
+        }
+        rows += [{**values, "destination": destination} for destination in job.destinations]
+    connection.executemany(queries.MARK_DIRTY, rows)
+    connection.executemany(queries.HURRY_JOB, [(uid,) for uid in ended])
 
 
 class SqliteStore:
@@ -94,3 +118,4 @@ class SqliteStore:
         put(queries.PUT_ENTRY, (codec.stash_row(part, event) for part, event in waiting))
         put(queries.PUT_PROCESS, map(codec.process_row, space.processes.values()))
         put(queries.PUT_WRITER, ((writer, seen.to_text()) for writer, seen in space.writers.items()))
+        mark_dirty(self._connection, ((run, space.job(run.job)) for run in space.runs.values()))

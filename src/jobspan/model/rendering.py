@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
@@ -16,6 +17,17 @@ from jobspan.model.record import ClientRunRecord, JobRecord, OperationRecord, do
 from jobspan.model.run import Run
 from jobspan.model.status import Status
 from jobspan.model.text import clip
+
+
+@dataclass(frozen=True, slots=True)
+class NotesEnding:
+    """What a destination wants at the end of System Notes: lines of its own, and a mark as the last one."""
+
+    lines: tuple[str, ...] = ()
+    mark: str = ""
+
+
+NOTHING_MORE = NotesEnding()
 
 
 def operation_record(part: Part) -> OperationRecord:
@@ -37,6 +49,7 @@ def client_run_record(
     operations: Sequence[Part],
     entries: Sequence[Entry],
     zone: tzinfo,
+    ending: NotesEnding = NOTHING_MORE,
 ) -> ClientRunRecord:
     """Return the record of one client run; a skipped one has blank numbers."""
     tokens = _tokens(run)
@@ -51,7 +64,7 @@ def client_run_record(
         posts_processed=counts.get("posts"),
         leads_processed=counts.get("leads"),
         errors=None if run.skipped else run.errors,
-        system_notes=render_notes(run, tops, operations, entries, zone),
+        system_notes=render_notes(run, tops, operations, entries, zone, extra=ending.lines, mark=ending.mark),
         token_usage=counts.get("token_usage", tokens["total"]),
         prompt_tokens=tokens["prompt"],
         completion_tokens=tokens["completion"],
@@ -71,6 +84,7 @@ def job_record(
     entries: Sequence[Entry],
     client_runs: Iterable[ClientRunRecord],
     zone: tzinfo,
+    ending: NotesEnding = NOTHING_MORE,
 ) -> JobRecord:
     """Return the record of one job. `entries` hold the job's own and the errors of its client runs."""
     tokens = _tokens(job)
@@ -85,7 +99,7 @@ def job_record(
         items_processed=sum(processed) if processed else None,
         errors=job.errors,
         error=_error_text(job, entries, zone),
-        system_notes=render_notes(job, tops, operations, entries, zone),
+        system_notes=render_notes(job, tops, operations, entries, zone, extra=ending.lines, mark=ending.mark),
         apify_run_id=None if held is None else str(held[2]),
         prompt_tokens=tokens["prompt"],
         completion_tokens=tokens["completion"],

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
+_DELIVERY = guarded("job.delivery")
 _RUN_ID = guarded("job.run_id")
 
 
@@ -177,6 +178,8 @@ class JobRun(RunHandle):
         with _RUN_ID:
             self._id = self._runtime.new_run_id(_clock.now_ns())
         super()._start()
+        with _DELIVERY:
+            self._runtime.deliveries.job_opened(self)
         moved_ns = _clock.resync()
         if moved_ns:
             self.note(f"the clock of this machine was moved by {moved_ns / 1e9:+.0f} s")
@@ -192,7 +195,8 @@ class JobRun(RunHandle):
         self._runtime.job_boundary()
 
     def _opening(self, now_ns: int) -> str:
-        return f'"kind":"j","job":"{self.uid}","name":{quote(self.name)},"id":{quote(self._id)}'
+        to = self._runtime.deliveries.opening
+        return f'"kind":"j","job":"{self.uid}","name":{quote(self.name)},"id":{quote(self._id)}{to}'
 
     def _attributes(self) -> dict[str, Any]:
         return {

@@ -95,7 +95,10 @@ class JobTracking:
 
         def write(found: _Found) -> bool:
             uid = found.job or _job_uid(known)
-            self._open(owner, found, uid, {"kind": "j", "job": uid, "name": name, "id": known}, change)
+            opening: dict[str, Any] = {"kind": "j", "job": uid, "name": name, "id": known}
+            if owner.deliveries.destinations:
+                opening["to"] = list(owner.deliveries.destinations)
+            self._open(owner, found, uid, opening, change)
             return True
 
         return self._act(owner, known, None, write, creates=True)

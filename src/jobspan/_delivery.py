@@ -1,0 +1,141 @@
+"""Puts settings, outbox, destination and relay together; loads Airtable's libraries only to send."""
+
+from __future__ import annotations
+
+import json
+import weakref
+from typing import Protocol
+
+from jobspan import _clock
+from jobspan._settings import Settings
+from jobspan.airtable.settings import AirtableSettings, airtable_settings
+from jobspan.exceptions import LedgerError
+from jobspan.ledger.cancel import cancels, ledger_id, request_cancel
+from jobspan.ledger.ledger import Ledger
+from jobspan.ledger.outbox import Outbox
+from jobspan.relay.destination import Destination
+from jobspan.relay.pace import Timing
+from jobspan.relay.worker import Relay
+
+TIMING = Timing()
+"""All waits of relays made from here on; tests compress them."""
+
+_MOST_OWN = 500
+
+
+class Cancelable(Protocol):
+    """A live job."""
+
+    uid: str
+
+    def cancel(self, reason: str = ...) -> None: ...
+
+
+class Deliveries:
+    """What one process has to do with destinations: none, or one base of Airtable.
+
+    Args:
+        settings: The process's.
+        ledger: Where outbox and lease are.
+
+    Raises:
+        SettingsError: What is set about Airtable cannot be used.
+    """
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._has_thread = settings.relay == "thread"
+        self.airtable = airtable_settings(settings.airtable) if settings.mode == "online" else None
+        """What is set about Airtable; None where nothing is to be shown anywhere."""
+        names = [] if self.airtable is None else [self.airtable.destination]
+        self.destinations = tuple(names)
+        """The destinations that runs opened here are shown at."""
+        self.opening = f',"to":{json.dumps(names)}' if names else ""
+        """The end of a job's open event: its destinations, as JSON text."""
+        self.relay = self._make_relay()
+        """None where no base or no token is set."""
+        self._live: weakref.WeakValueDictionary[str, Cancelable] = weakref.WeakValueDictionary()
+        self._own: set[str] | None = set()
+        """The jobs of this process; None: too many, or not known."""
+
+    def secrets(self) -> list[str]:
+        """Return the texts that must never be recorded."""
+        token = None if self.airtable is None else self.airtable.api_key
+        return [] if token is None else [token.reveal()]
+
+    def _make_relay(self) -> Relay | None:
+        settings = self.airtable
+        if settings is None or settings.api_key is None:
+            return None
+        outbox = make_outbox(self._ledger, settings)
+        return Relay(
+            self._ledger,
+            outbox,
+            lambda: make_destination(self._ledger, settings, outbox),
+            timing=TIMING,
+            budget=settings.monthly_calls,
+            cancel_poll=settings.cancel_poll,
+            cancel=lambda job: request_cancel(self._ledger, job, settings.destination),
+        )
+
+    def job_opened(self, job: Cancelable) -> None:
+        """Take note of a live job: it can be canceled from outside, and is to be shown."""
+        self._live[job.uid] = job
+        if self._own is not None:
+            self._own.add(job.uid)
+            if len(self._own) > _MOST_OWN:
+                self._own = None
+        self.start()
+
+    def wrote_outside(self) -> None:
+        """Take note that this process writes about runs that are no jobs of its own."""
+        self._own = None
+
+    def start(self) -> None:
+        """Start the relay's thread unless this process has it or is not to have one."""
+        if self.relay is not None and self._has_thread:
+            self.relay.start()
+
+    def each_round(self) -> None:
+        """Twice a second: keep relay and lease alive, and pass on what people canceled elsewhere."""
+        self.start()
+        if self.relay is not None:
+            self.relay.renew()
+        live = dict(self._live)
+        if not live:
+            return
+        try:
+            asked = cancels(self._ledger, live)
+        except LedgerError:
+            return  # in half a second again
+        for uid, by in asked.items():
+            live[uid].cancel(f"canceled by a person ({by})")
+            self._live.pop(uid, None)
+
+    def flush(self, until: float) -> bool:
+        """Have everything delivered by `until` (of the monotonic clock); True iff it was."""
+        if self.relay is None:
+            return True
+        self.start()
+        return self.relay.flush(max(0.0, until - _clock.monotonic()), self._own or None)
+
+    def end(self, until: float) -> None:
+        """Deliver what can be delivered by `until`, say what is left, and let go."""
+        if self.relay is not None:
+            self.relay.end(max(0.0, until - _clock.monotonic()), self._own)
+
+    def waiting(self) -> int:
+        """Return how many rows are not as the ledger says."""
+        return 0 if self.relay is None else self.relay.rows_waiting()
+
+
+def make_outbox(ledger: Ledger, settings: AirtableSettings) -> Outbox:
+    """Return the outbox of the base that is set."""
+    return Outbox(ledger, settings.destination, settings.project)
+
+
+def make_destination(ledger: Ledger, settings: AirtableSettings, outbox: Outbox) -> Destination:
+    """Return the base that is set, ready to be sent to; loads pyairtable and requests (0.3 s)."""
+    from jobspan.airtable.destination import AirtableDestination
+
+    return AirtableDestination(settings, outbox, ledger_id(ledger))

@@ -1,0 +1,91 @@
+"""The schema of the two tables as it really is, and what follows for each of our fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from jobspan.airtable.fields import COMPUTED, TYPES, Field
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. `id` is its name where the schema cannot be read; `choices` None: no select, or unknown."""
+
+    id: str
+    name: str
+    type: str | None = None
+    choices: tuple[str, ...] | None = None
+
+
+@dataclass(slots=True)
+class TableSchema:
+    """One of our tables: which column shows which field, and what is wrong with the others.
+
+    Attributes:
+        kind: j or c.
+        id: Its id, or its name where the schema cannot be read.
+        name: Its name.
+        columns: By our field names; only those that can be written.
+        problems: By our field names: why a field cannot be written.
+    """
+
+    kind: str
+    id: str
+    name: str
+    columns: dict[str, Column] = field(default_factory=dict[str, Column])
+    problems: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def find_table(tables: Sequence[Json], wanted: str) -> Json | None:
+    """Return the table with this id or name."""
+    for table in tables:
+        if wanted in (table.get("id"), table.get("name")):
+            return table
+    return None
+
+
+def table_schema(kind: str, table: Json, fields: Sequence[Field]) -> TableSchema:
+    """Return what the metadata of a table means for our fields."""
+    made = TableSchema(kind, str(table["id"]), str(table["name"]))
+    for each in fields:
+        found = _column(table, each.column)
+        problem = _problem(each, found)
+        if found is not None and problem is None:
+            made.columns[each.name] = found
+        elif problem is not None:
+            made.problems[each.name] = problem
+    return made
+
+
+def blind_schema(kind: str, name: str, fields: Sequence[Field]) -> TableSchema:
+    """Return what is assumed of a table whose schema may not be read: everything is as configured."""
+    columns = {each.name: Column(each.column, each.column) for each in fields}
+    return TableSchema(kind, name, name, columns)
+
+
+def _column(table: Json, wanted: str) -> Column | None:
+    for each in cast("Sequence[Json]", table.get("fields", ())):
+        if wanted in (each.get("id"), each.get("name")):
+            return Column(str(each["id"]), str(each["name"]), str(each.get("type")), _choices(each))
+    return None
+
+
+def _choices(column: Json) -> tuple[str, ...] | None:
+    options: Json = column.get("options") or {}
+    if column.get("type") != "singleSelect" or not isinstance(options.get("choices"), list):
+        return None
+    return tuple(str(choice["name"]) for choice in options["choices"])
+
+
+def _problem(wanted: Field, column: Column | None) -> str | None:
+    if column is None:
+        return f"column {wanted.column!r} is missing"
+    if column.type in COMPUTED:
+        return f"column {wanted.column!r} is computed ({column.type})"
+    if column.type not in TYPES[wanted.kind]:
+        return f"column {wanted.column!r} has the wrong type ({column.type}, not {wanted.seed})"
+    return None

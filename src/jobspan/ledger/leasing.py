@@ -1,0 +1,46 @@
+"""Leases: who is the one sender of a destination, told by rows that run out."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from jobspan import _clock
+from jobspan.ledger import queries
+from jobspan.ledger.ledger import Ledger
+from jobspan.ledger.transaction import transact
+from jobspan.model.delivery import Lease
+
+
+def take_lease(ledger: Ledger, name: str, holder: str, seconds: float) -> Lease | None:
+    """Take or renew a lease for `seconds`; None while somebody else holds it.
+
+    The fence stays the same exactly while the lease was never anybody else's in between.
+    """
+
+    def take(connection: sqlite3.Connection) -> Lease | None:
+        now_ns = _clock.now_ns()
+        row = connection.execute(queries.LEASE, (name,)).fetchone()
+        held_by, fence, expires_ns = row or ("", 0, 0)
+        if held_by != holder and expires_ns > now_ns:
+            return None
+        lease = Lease(fence + (held_by != holder), now_ns + round(seconds * 1e9))
+        connection.execute(queries.PUT_LEASE, (name, holder, lease.fence, lease.expires_ns))
+        return lease
+
+    held = lease_of(ledger, name)
+    if held is not None and held[0] != holder and held[2] > _clock.now_ns():
+        return None
+    return transact(ledger, take, seconds=2.0)
+
+
+def end_lease(ledger: Ledger, name: str, holder: str) -> None:
+    """Give a lease back, if it is still `holder`'s."""
+    transact(ledger, lambda c: c.execute(queries.END_LEASE, (name, holder)), seconds=2.0)
+
+
+def lease_of(ledger: Ledger, name: str) -> tuple[str, int, int] | None:
+    """Return (holder, fence, expires at in ns) of a lease; None if nobody ever had it."""
+    row: tuple[str, int, int] | None = transact(
+        ledger, lambda c: c.execute(queries.LEASE, (name,)).fetchone(), seconds=1.0, writes=False
+    )
+    return row

@@ -1,0 +1,339 @@
+"""The outbox: what each destination shows of each run, and who may send to it.
+
+Every method is one short transaction; none is ever open while a request is under way.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+
+from jobspan import _clock
+from jobspan.ledger import codec, queries
+from jobspan.ledger.ledger import Ledger
+from jobspan.ledger.transaction import run_of, transact
+from jobspan.model.delivery import Cells, Delivery, Quarantined, Waiting
+from jobspan.model.record import ClientRunRecord, JobRecord
+from jobspan.model.rendering import NotesEnding
+
+T = TypeVar("T")
+Record = JobRecord | ClientRunRecord
+Project = Literal["all", "terminal", "exceptions", "jobs"]
+
+_PATIENCE_SECONDS = 10.0
+"""How long a transaction is tried again while another process holds the ledger."""
+
+
+class Outbox:
+    """The outbox of one destination.
+
+    Args:
+        ledger: Where it is kept.
+        destination: The destination's name, say ``airtable:appXXXXXXXXXXXXXX``.
+        project: Which rows are shown there.
+    """
+
+    def __init__(self, ledger: Ledger, destination: str, project: Project = "all") -> None:
+        self._ledger = ledger
+        self.destination = destination
+        self._project = queries.PROJECTED[project]
+
+    # --- what waits
+
+    def due(self, kind: str, *, linger_ns: int, news: bool, limit: int, fill: bool = False) -> list[Delivery]:
+        """Return rows to deliver now, those that have waited longest first.
+
+        Args:
+            kind: j or c.
+            linger_ns: Rows dirty for longer than this are due.
+            news: Rows whose status is not shown yet are due, too.
+            limit: At most so many.
+            fill: Return any dirty row: they go along with a request that is made anyway.
+        """
+        now_ns = _clock.now_ns()
+        values = {"kind": kind, "settled": now_ns - linger_ns, "news": news, "limit": limit}
+        query = queries.FILL if fill else queries.DUE
+        return self._read(lambda c: _deliveries(self._rows(c, query, values, now_ns)))
+
+    def count_news(self, limit: int) -> int:
+        """Return how many client runs have a status that is not shown yet, at most `limit`."""
+        count: int = self._read(
+            lambda c: self._rows(c, queries.COUNT_NEWS, {"limit": limit}, _clock.now_ns()).fetchone()[0]
+        )
+        return count
+
+    def waiting(self, until_ns: int | None = None, jobs: Iterable[str] | None = None) -> Waiting:
+        """Return how much waits.
+
+        Args:
+            until_ns: Only what has waited since then or longer.
+            jobs: Only rows of these jobs, by inside name.
+        """
+        values = {"until": until_ns or 2**62, "jobs": _names(jobs)}
+        rows, oldest_ns, parked = self._read(
+            lambda c: self._rows(c, queries.WAITING, values, 0).fetchone(), 1.0
+        )
+        return Waiting(rows, oldest_ns, int(parked))
+
+    def last_trouble(self) -> str | None:
+        """Return why a waiting row was not delivered at the last attempt."""
+        row = self._read(lambda c: self._rows(c, queries.LAST_TROUBLE, {}, 0).fetchone(), 1.0)
+        return None if row is None else row[0]
+
+    def hurry(self, jobs: Iterable[str] | None = None) -> None:
+        """Have what waits (of these jobs, or all of it) delivered as soon as can be, by whoever sends."""
+        values = {"destination": self.destination, "jobs": _names(jobs)}
+        self._write(lambda c: c.execute(queries.HURRY, values))
+
+    def deliveries(self, runs: Iterable[str]) -> dict[str, Delivery]:
+        """Return the deliveries of runs, by inside name."""
+        places = [(self.destination, run) for run in runs]
+        found = self._read(
+            lambda c: _deliveries(row for place in places for row in c.execute(queries.DELIVERY, place))
+        )
+        return {delivery.run: delivery for delivery in found}
+
+    def running(self) -> list[Delivery]:
+        """Return jobs the destination shows as Running, the latest first; at most 50."""
+        return self._read(lambda c: _deliveries(c.execute(queries.RUNNING_THERE, (self.destination,))))
+
+    def unverified(self) -> list[Delivery]:
+        """Return jobs whose row was written and is not known to be the only one of its run id."""
+        return self._read(lambda c: _deliveries(c.execute(queries.UNVERIFIED, (self.destination,))))
+
+    def records(
+        self, deliveries: Sequence[Delivery], ending: Callable[[Delivery, int | None], NotesEnding]
+    ) -> list[tuple[Delivery, Record]]:
+        """Return what the rows are to show; a run that is gone is left out.
+
+        Args:
+            deliveries: Which rows.
+            ending: Gives the end of System Notes: (delivery, deadline in ns or None) -> ending.
+        """
+
+        def render(connection: sqlite3.Connection) -> list[tuple[Delivery, Record]]:
+            reader = self._ledger.records(connection)
+            found: list[tuple[Delivery, Record]] = []
+            for delivery in deliveries:
+                record = reader.record(delivery.run, ending(delivery, reader.deadline_ns(delivery.run)))
+                if record is not None:
+                    found.append((delivery, record))
+            return found
+
+        return self._read(render)
+
+    # --- what became of it
+
+    def delivered(self, rows: Sequence[tuple[Delivery, str, Cells, str]], calls: int = 0) -> None:
+        """Note rows as delivered: (delivery as it was read, status shown, all cells, id there)."""
+        now_ns = _clock.now_ns()
+
+        def put(connection: sqlite3.Connection) -> None:
+            for delivery, shown, cells, remote_id in rows:
+                connection.execute(
+                    queries.PUT_DELIVERED,
+                    {
+                        "wanted": delivery.wanted,
+                        "shown": shown,
+                        "cells": _dump(cells),
+                        "remote_id": remote_id,
+                        "now": now_ns,
+                        "stage": delivery.stage,
+                        "destination": self.destination,
+                        "run": delivery.run,
+                    },
+                )
+            connection.execute(queries.PUT_DELIVERED_AT, {"name": self.destination, "now": now_ns})
+            self._count(connection, calls, now_ns)
+
+        self._write(put)
+
+    def unchanged(self, deliveries: Sequence[Delivery]) -> None:
+        """Note rows as up to date: nothing they show has changed."""
+        now_ns = _clock.now_ns()
+        self._write(
+            lambda c: c.executemany(
+                queries.PUT_UNCHANGED,
+                [
+                    {
+                        "wanted": delivery.wanted,
+                        "shown": delivery.status if delivery.cells else delivery.shown,
+                        "now": now_ns,
+                        "destination": self.destination,
+                        "run": delivery.run,
+                    }
+                    for delivery in deliveries
+                ],
+            )
+        )
+
+    def hold(
+        self,
+        deliveries: Sequence[Delivery],
+        error: str,
+        *,
+        seconds: float = 0.0,
+        unsure: Mapping[str, Iterable[str]] | None = None,
+        park: bool = False,
+        again: bool = False,
+    ) -> None:
+        """Keep rows back after a failure.
+
+        Args:
+            deliveries: The rows, with `remote_id` and `cells` as they now are.
+            error: What happened, without secrets.
+            seconds: Not to be tried before.
+            unsure: Fields of a run whose value there is unknown: they will be sent again.
+            park: Not before the run or the schema changes.
+            again: Have the rows looked at anew even if they were delivered meanwhile.
+        """
+        until_ns = _clock.now_ns() + round(seconds * 1e9)
+
+        def values(delivery: Delivery) -> dict[str, object]:
+            cells = delivery.cells
+            doubtful = set(unsure.get(delivery.run, ())) if unsure else set[str]()
+            if cells is not None and doubtful:
+                cells = {name: value for name, value in cells.items() if name not in doubtful}
+            return {
+                "state": "parked" if park else "due",
+                "hold": until_ns,
+                "error": error[:500],
+                "cells": None if cells is None else _dump(cells),
+                "remote_id": delivery.remote_id,
+                "again": int(again),
+                "destination": self.destination,
+                "run": delivery.run,
+            }
+
+        self._write(lambda c: c.executemany(queries.PUT_HELD, [values(each) for each in deliveries]))
+
+    def claim(self, notes: Mapping[str, str]) -> None:
+        """Keep the notes of first upserts before they are sent: run -> text."""
+        rows = [{"claim": text, "destination": self.destination, "run": run} for run, text in notes.items()]
+        self._write(lambda c: c.executemany(queries.PUT_CLAIM, rows))
+
+    def set_stage(self, delivery: Delivery, stage: int, remote_id: str | None = None) -> None:
+        """Note what is known about whose row a job's is."""
+        values = {"stage": stage, "remote_id": remote_id, "destination": self.destination}
+        self._write(lambda c: c.execute(queries.PUT_STAGE, {**values, "run": delivery.run}))
+
+    def rekey(self, job: str) -> str | None:
+        """Give a job another run id, the next free second; return it, None if none could be claimed.
+
+        The old one stays an alias; all rows of the job are due again.
+        """
+        run = self._read(lambda c: run_of(c, job))
+        if run is None or run.run_id is None:
+            return None
+        new = self._ledger.claim(run.start_ns or 0)
+        if new is None:
+            return None
+
+        def put(connection: sqlite3.Connection) -> None:
+            connection.execute(queries.PUT_ALIAS, (run.run_id, job))
+            connection.execute(queries.SET_RUN_ID, (new, job))
+            connection.execute(queries.DIRTY_AGAIN, (job,))
+
+        self._write(put)
+        return new
+
+    def unpark(self) -> None:
+        """Give refused rows another chance: the schema has changed."""
+        self._write(lambda c: c.execute(queries.UNPARK, (self.destination,)))
+
+    def replay(self, kind: str) -> None:
+        """Have all delivered rows of a table compared again: a column has become good."""
+        values = {"destination": self.destination, "kind": kind, "now": _clock.now_ns()}
+        self._write(lambda c: c.execute(queries.REPLAY, values))
+
+    def start_over(self) -> None:
+        """Forget what the destination shows: everything is projected anew."""
+        values = {"destination": self.destination, "now": _clock.now_ns()}
+        self._write(lambda c: c.execute(queries.START_OVER, values))
+
+    # --- quarantine
+
+    def quarantined(self) -> list[Quarantined]:
+        """Return the fields that cannot be delivered."""
+        rows = self._read(lambda c: c.execute(queries.QUARANTINE, (self.destination,)).fetchall(), 1.0)
+        return [Quarantined(*row) for row in rows]
+
+    def put_quarantine(self, place: str, field: str, reason: str) -> None:
+        """Note that a field cannot be delivered."""
+        row = (self.destination, place, field, reason, _clock.now_ns())
+        self._write(lambda c: c.execute(queries.PUT_QUARANTINE, row))
+
+    def end_quarantine(self, place: str, field: str) -> None:
+        """Note that a field can be delivered again."""
+        self._write(lambda c: c.execute(queries.END_QUARANTINE, (self.destination, place, field)))
+
+    # --- limits
+
+    def blocked(self) -> tuple[int, str | None]:
+        """Return until when (ns) the destination is to be left alone by every process, and why."""
+        row = self._read(lambda c: c.execute(queries.DESTINATION, (self.destination,)).fetchone(), 1.0)
+        return (0, None) if row is None else (row[0], row[1])
+
+    def block(self, seconds: float, reason: str) -> None:
+        """Have every process leave the destination alone."""
+        until_ns = _clock.now_ns() + round(seconds * 1e9)
+        values = {"name": self.destination, "until": until_ns, "reason": reason[:500]}
+        self._write(lambda c: c.execute(queries.BLOCK, values))
+
+    def count_calls(self, calls: int) -> None:
+        """Add to the calls of this month."""
+        self._write(lambda c: self._count(c, calls, _clock.now_ns()))
+
+    def calls(self) -> int:
+        """Return the calls made in this month (UTC)."""
+        place = (self.destination, _month(_clock.now_ns()))
+        row = self._read(lambda c: c.execute(queries.CALLS, place).fetchone(), 1.0)
+        return 0 if row is None else row[0]
+
+    def _count(self, connection: sqlite3.Connection, calls: int, now_ns: int) -> None:
+        if calls:
+            connection.execute(queries.COUNT_CALL, (self.destination, _month(now_ns), calls))
+
+    # --- transactions
+
+    def _rows(
+        self, connection: sqlite3.Connection, query: str, values: Mapping[str, object], now_ns: int
+    ) -> sqlite3.Cursor:
+        named = {"destination": self.destination, "now": now_ns, **values}
+        return connection.execute(query.format(projected=self._project), named)
+
+    def _read(self, ask: Callable[[sqlite3.Connection], T], seconds: float = _PATIENCE_SECONDS) -> T:
+        return transact(self._ledger, ask, seconds=seconds, writes=False)
+
+    def _write(self, change: Callable[[sqlite3.Connection], Any]) -> None:
+        transact(self._ledger, change, seconds=_PATIENCE_SECONDS)
+
+
+def _deliveries(rows: Iterable[codec.Row]) -> list[Delivery]:
+    return [_delivery(row) for row in rows]
+
+
+def _delivery(row: codec.Row) -> Delivery:
+    delivery = Delivery(*row)
+    delivery.urgent = bool(delivery.urgent)
+    if row[-1] is not None:
+        delivery.cells = None
+        with suppress(ValueError):
+            delivery.cells = json.loads(row[-1])
+    return delivery
+
+
+def _names(jobs: Iterable[str] | None) -> str | None:
+    return None if jobs is None else json.dumps(list(jobs))
+
+
+def _dump(cells: Cells) -> str:
+    return json.dumps(cells, separators=(",", ":"))
+
+
+def _month(now_ns: int) -> str:
+    return datetime.fromtimestamp(now_ns // 1_000_000_000, UTC).strftime("%Y-%m")

@@ -1,0 +1,106 @@
+"""Whose row a job's run id is: the look before its first upsert, and the one after it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from jobspan import _log
+from jobspan.ledger.outbox import Outbox
+from jobspan.model.delivery import FREE, OURS, UNSEEN, Delivery, Lookup, Seen
+from jobspan.relay.destination import Destination, Record
+from jobspan.relay.plan import Item
+
+_TRIES = 3
+
+
+class Claiming:
+    """Finds out whose rows are ours. Each method makes one request.
+
+    Args:
+        destination: Where the rows are.
+        outbox: Where is kept what is known.
+    """
+
+    def __init__(self, destination: Destination, outbox: Outbox) -> None:
+        self._destination = destination
+        self._outbox = outbox
+        self._unclear: dict[str, int] = {}
+
+    def is_due(self, delivery: Delivery) -> bool:
+        """Whether a job's run id is to be looked at: before the first upsert, and after a lost one."""
+        if delivery.remote_id is not None or not self._destination.has_run_ids("j"):
+            return False
+        return delivery.stage == UNSEEN or (delivery.stage == FREE and delivery.attempts > 0)
+
+    def look(self, rows: Sequence[Delivery], free: Callable[[Delivery], None]) -> None:
+        """See whether the run ids of jobs are free; a job with another's id moves to the next free second.
+
+        Args:
+            rows: The jobs.
+            free: Told of each whose id is free.
+
+        Raises:
+            DeliveryError: The request failed.
+        """
+        for delivery, record, there in self._stand(rows):
+            whose, seen = self._destination.whose(record, delivery, there)
+            if whose == "ours" and seen is not None:
+                self._outbox.set_stage(delivery, OURS, seen.remote_id)
+            elif whose == "free":
+                self._outbox.set_stage(delivery, FREE)
+                free(delivery)
+            else:
+                self._move(delivery, record.run_id)
+
+    def verify(self, rows: Sequence[Delivery]) -> None:
+        """See that a run id stands in one row only; of two that took it at once, one moves on.
+
+        Raises:
+            DeliveryError: The request failed.
+        """
+        for delivery, record, there in self._stand(rows):
+            if self._destination.comes_first(delivery, there):
+                self._outbox.set_stage(delivery, OURS)
+            else:
+                self._move(delivery, record.run_id)
+
+    def believe(self, rows: Sequence[Delivery]) -> None:
+        """Take jobs for ours where nothing can be looked up; makes no request."""
+        for each in rows:
+            if each.stage != OURS:
+                self._outbox.set_stage(each, OURS)
+
+    def match(self, kind: str, items: Sequence[Item]) -> bool:
+        """Of several rows with one run id go on with the oldest; False if that was tried before.
+
+        Raises:
+            DeliveryError: The request failed.
+        """
+        keyless = [each for each in items if each.write.remote_id is None]
+        if not keyless or any(self._unclear.get(each.write.run, 0) >= _TRIES for each in keyless):
+            return False
+        for each in keyless:
+            self._unclear[each.write.run] = self._unclear.get(each.write.run, 0) + 1
+        found = self._destination.read(kind, [Lookup(each.write.run_id) for each in keyless])
+        for each in keyless:
+            there = [seen for seen in found if seen.run_id == each.write.run_id]
+            if len(there) > 1:
+                oldest = min(there, key=lambda seen: (seen.created, seen.remote_id))
+                self._outbox.set_stage(each.delivery, each.delivery.stage, oldest.remote_id)
+                run_id = each.write.run_id
+                _log.event(logging.WARNING, "jobspan.row.doubled", run_id=run_id, rows=len(there))
+        return True
+
+    def _stand(self, rows: Sequence[Delivery]) -> list[tuple[Delivery, Record, list[Seen]]]:
+        """Return what stands there under the run ids of jobs. One request."""
+        known = self._outbox.records(rows, self._destination.ending)
+        found = self._destination.read("j", [Lookup(record.run_id) for _, record in known])
+        return [
+            (delivery, record, [seen for seen in found if seen.run_id == record.run_id])
+            for delivery, record in known
+        ]
+
+    def _move(self, delivery: Delivery, run_id: str) -> None:
+        new = self._outbox.rekey(delivery.job)
+        _log.event(logging.INFO, "jobspan.job.moved", run_id=run_id, to=new or "(no free second)")

@@ -1,0 +1,324 @@
+"""The sender: what to do next at a destination, one request at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from jobspan import _clock, _log
+from jobspan.exceptions import DeliveryError
+from jobspan.ledger.outbox import Outbox
+from jobspan.model.delivery import FREE, OURS, UNSEEN, Cells, Delivery, Lookup, Seen
+from jobspan.model.status import Status
+from jobspan.relay.answer import Answers
+from jobspan.relay.claiming import Claiming
+from jobspan.relay.destination import Destination
+from jobspan.relay.lease import HeldLease
+from jobspan.relay.pace import Pace, Timing, linger_seconds
+from jobspan.relay.plan import Item, item, sends_notes
+from jobspan.relay.polling import CancelPoll
+from jobspan.relay.verdict import Action, Verdict
+
+_PAGE = 50
+_FRESH_SECONDS = 10.0
+_REMEMBERED = 1_000
+Request = Callable[[], None]
+
+
+class Sender:
+    """Brings the dirty rows of an outbox to its destination.
+
+    Args:
+        destination: Where to.
+        outbox: Where from.
+        timing: All waits.
+        budget: Calls that may be made in a month; None: no limit.
+        poll: When to look for canceled jobs.
+        lease: Says whether this process is still the one sender.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        outbox: Outbox,
+        timing: Timing,
+        budget: int | None,
+        poll: CancelPoll,
+        lease: HeldLease,
+    ) -> None:
+        self._destination = destination
+        self._outbox = outbox
+        self._timing = timing
+        self._budget = budget
+        self._poll = poll
+        self._lease = lease
+        self._pace = Pace(timing)
+        self._claiming = Claiming(destination, outbox)
+        self.answers = Answers(destination, outbox, timing, lease, self._refused)
+        self._halves: deque[tuple[str, list[str]]] = deque()
+        """Parts of refused batches, to be sent by themselves: (kind, runs)."""
+        self._doubled: tuple[str, Sequence[Item]] | None = None
+        """Rows of which several have the run id."""
+        self._fresh: dict[str, tuple[float, Seen]] = {}
+        """Rows as they were read a moment ago."""
+        self._linger = timing.linger
+        self._linger_at = 0.0
+        self._has_read = False
+        self.asked = False
+        """A person waits: look at the schema again before anything else."""
+
+    def step(self, sleep: Callable[[float], bool]) -> float:
+        """Do the next thing, with at most one request; return seconds until there may be more to do.
+
+        Args:
+            sleep: Sleeps so many seconds; True if it was interrupted: then nothing more is sent.
+
+        Raises:
+            LedgerError: The ledger cannot be used now.
+        """
+        blocked_ns, _ = self._outbox.blocked()
+        wait = max(self.answers.resume_in, (blocked_ns - _clock.now_ns()) / 1e9)
+        if wait > 0:
+            return wait
+        request = self._next()
+        if request is None:
+            return self._timing.poll
+        if self._pace.wait(sleep) and self._lease.take():
+            request()
+        return 0.0
+
+    # --- what is next
+
+    def _next(self) -> Request | None:
+        if (self.asked or self._has_read) and self._destination.needs_refresh(asked=self.asked):
+            return self._refresh
+        self.asked = False
+        return self._matching() or self._jobs() or self._clients() or self._cancels()
+
+    def _jobs(self) -> Request | None:
+        if not self._destination.accepts("j"):
+            # Where no job can be shown, client runs need not wait for theirs.
+            self._claiming.believe(self._outbox.due("j", linger_ns=0, news=True, limit=_PAGE))
+            return None
+        unverified = self._outbox.unverified()
+        due = self._due("j", news=True)
+        if not unverified and not due:
+            return None
+        if self._destination.needs_refresh():
+            return self._refresh
+        if unverified and not self._destination.has_run_ids("j"):
+            self._claiming.believe(unverified)
+        elif unverified:
+            return lambda: self.answers.attempt(lambda: self._claiming.verify(unverified), unverified)
+        unseen = [each for each in due if self._claiming.is_due(each) and self._seen(each.run) is None]
+        if unseen:
+            return lambda: self.answers.attempt(lambda: self._claiming.look(unseen, self._is_free), unseen)
+        return self._reading("j", due) or self._writing("j", due)
+
+    def _is_free(self, delivery: Delivery) -> None:
+        self._remember(delivery.run, Seen("", ""))
+
+    def _clients(self) -> Request | None:
+        most = self._destination.most_rows
+        due = self._due("c", news=self._outbox.count_news(most) >= most)
+        if not due:
+            return None
+        if self._destination.needs_refresh():
+            return self._refresh
+        return self._writing("c", due)
+
+    def _cancels(self) -> Request | None:
+        running = self._poll.due(self._outbox)
+        if not running:
+            return None
+        return self._refresh if self._destination.needs_refresh() else lambda: self._look_at(running)
+
+    def _due(self, kind: str, *, news: bool) -> list[Delivery]:
+        if not self._destination.accepts(kind):
+            return []
+        if (half := self._half(kind)) is not None:
+            return half
+        linger_ns = round(self._current_linger() * 1e9)
+        due = self._outbox.due(kind, linger_ns=linger_ns, news=news, limit=_PAGE)
+        if due and len(due) < self._destination.most_rows:
+            more = self._outbox.due(kind, linger_ns=0, news=news, limit=_PAGE, fill=True)
+            known = {each.run for each in due}
+            due += [each for each in more if each.run not in known]
+        return due
+
+    def _half(self, kind: str) -> list[Delivery] | None:
+        """Return the rows of the next part of a refused batch, if one of this kind is next."""
+        now_ns = _clock.now_ns()
+        while self._halves and self._halves[0][0] == kind:
+            found = self._outbox.deliveries(self._halves[0][1]).values()
+            rows = [d for d in found if d.wanted > d.sent and d.state == "due" and d.hold_ns <= now_ns]
+            if rows:
+                return rows
+            self._halves.popleft()
+        return None
+
+    def _current_linger(self) -> float:
+        if _clock.monotonic() >= self._linger_at:
+            self._linger_at = _clock.monotonic() + 30.0
+            self._linger = linger_seconds(self._timing, self._outbox.calls(), self._budget)
+        return self._linger
+
+    # --- reading
+
+    def _refresh(self) -> None:
+        self.answers.attempt(self._destination.refresh)
+        self.asked = False
+        self._has_read = True
+
+    def _reading(self, kind: str, due: Sequence[Delivery]) -> Request | None:
+        """Return the request that reads rows which must be seen before they are written, if any.
+
+        A person's text in System Notes is kept, and a person's Canceled is seen before a job's end is shown.
+        """
+        old_ns = _clock.now_ns() - round(self._timing.notes * 1e9)
+        needed = [
+            each
+            for each in due
+            if each.remote_id is not None
+            and self._seen(each.run) is None
+            and (
+                (each.is_job and each.shown == Status.RUNNING != each.status)
+                or (each.sent_ns < old_ns and sends_notes(each))
+            )
+        ]
+        return (lambda: self._read(kind, needed)) if needed else None
+
+    def _read(self, kind: str, rows: Sequence[Delivery]) -> None:
+        wanted = [Lookup("", each.remote_id) for each in rows]
+
+        def read() -> None:
+            found = {seen.remote_id: seen for seen in self._destination.read(kind, wanted)}
+            for each in rows:
+                seen = found.get(each.remote_id or "")
+                self._remember(each.run, seen or Seen(each.remote_id or "", ""))
+                if seen is not None and kind == "j":
+                    self._poll.saw(each, seen)
+
+        self.answers.attempt(read, rows)
+
+    def _look_at(self, running: Sequence[Delivery]) -> None:
+        self._poll.asked()
+        self._read("j", running)
+
+    def _remember(self, run: str, seen: Seen) -> None:
+        if len(self._fresh) >= _REMEMBERED:
+            self._fresh.clear()
+        self._fresh[run] = (_clock.monotonic(), seen)
+
+    def _seen(self, run: str) -> Seen | None:
+        at, seen = self._fresh.get(run, (0.0, None))
+        return seen if _clock.monotonic() - at < _FRESH_SECONDS else None
+
+    # --- writing
+
+    def _writing(self, kind: str, due: Sequence[Delivery]) -> Request | None:
+        """Return the request that writes the first rows that are not up to date; notes the others."""
+        most = self._destination.most_rows
+        items: list[Item] = []
+        while due and len(items) < most:
+            some, due = due[: most - len(items)], due[most - len(items) :]
+            if kind == "c" and (reading := self._reading(kind, [*some, *due])) is not None:
+                return reading
+            items += self._items(some)
+        return (lambda: self._write(kind, items)) if items else None
+
+    def _items(self, rows: Sequence[Delivery]) -> list[Item]:
+        same: list[Delivery] = []
+        items: list[Item] = []
+        for delivery, record in self._outbox.records(rows, self._destination.ending):
+            made = item(self._destination, delivery, record, self._seen(delivery.run))
+            if made is None:
+                same.append(delivery)
+            else:
+                items.append(made)
+        if same:
+            self._outbox.unchanged(same)
+        return items
+
+    def _write(self, kind: str, items: Sequence[Item]) -> None:
+        claims = {
+            each.write.run: each.write.claim
+            for each in items
+            if each.write.claim is not None and each.delivery.claim is None
+        }
+        if claims:
+            self._outbox.claim(claims)
+
+        def write() -> None:
+            self._written(kind, items, self._destination.write(kind, [each.write for each in items]))
+
+        self.answers.attempt(write, [each.delivery for each in items], kind, items)
+
+    def _written(self, kind: str, items: Sequence[Item], found: Sequence[Seen]) -> None:
+        rows: list[tuple[Delivery, str, Cells, str]] = []
+        for each, seen in zip(items, found, strict=True):
+            delivery = each.delivery
+            delivery.wanted -= each.again
+            if delivery.is_job and delivery.stage == UNSEEN:
+                delivery.stage = FREE if self._destination.has_run_ids(kind) else OURS
+            rows.append((delivery, each.shown, each.cells, seen.remote_id))
+            if delivery.is_job:
+                self._poll.saw(delivery, seen)
+            self._fresh.pop(delivery.run, None)
+        self._outbox.delivered(rows)
+        self._drop_half(kind)
+        _log.event(logging.DEBUG, "jobspan.batch.delivered", kind=kind, rows=len(rows))
+
+    def _drop_half(self, kind: str) -> None:
+        if self._halves and self._halves[0][0] == kind:
+            self._halves.popleft()
+
+    # --- refusals
+
+    def _refused(self, error: DeliveryError, verdict: Verdict, kind: str, items: Sequence[Item]) -> None:
+        """Nothing of the batch was written: learn from it, else find the row that is to blame."""
+        self.answers.forgive()
+        if verdict.action is Action.MATCH and self._doubled is None:
+            self._doubled = (kind, items)
+            return
+        self._doubled = None
+        if verdict.action is Action.LEARN:
+            if error.type == "ROW_DOES_NOT_EXIST" and self._forget_row(error, items):
+                return
+            if self._destination.learn(kind, error, [each.write for each in items]):
+                return
+        self._split(error, kind, items)
+
+    def _split(self, error: DeliveryError, kind: str, items: Sequence[Item]) -> None:
+        self._drop_half(kind)
+        if len(items) == 1:
+            run_id = items[0].write.run_id
+            _log.event(logging.WARNING, "jobspan.row.parked", run_id=run_id, reason=str(error))
+            self._outbox.hold([items[0].delivery], str(error), park=True)
+            return
+        runs = [each.delivery.run for each in items]
+        half = len(runs) // 2
+        self._halves.extendleft([(kind, runs[half:]), (kind, runs[:half])])
+
+    def _matching(self) -> Request | None:
+        """Return the request that looks which of several rows with one run id is to be written."""
+        if self._doubled is None:
+            return None
+        kind, items = self._doubled
+
+        def match() -> None:
+            self._doubled = None
+            if not self._claiming.match(kind, items):
+                self._split(DeliveryError("PATCH", 422, "", "several rows have the run id"), kind, items)
+
+        return lambda: self.answers.attempt(match, [each.delivery for each in items])
+
+    def _forget_row(self, error: DeliveryError, items: Sequence[Item]) -> bool:
+        """A person deleted a row: send it whole, by key."""
+        gone = [e.delivery for e in items if e.delivery.remote_id and e.delivery.remote_id in error.message]
+        for delivery in gone:
+            delivery.remote_id, delivery.cells = None, None
+        if gone:
+            self._outbox.hold(gone, str(error))
+        return bool(gone)
