@@ -76,6 +76,7 @@ class Deliveries:
             budget=settings.monthly_calls,
             cancel_poll=settings.cancel_poll,
             cancel=lambda job: request_cancel(self._ledger, job, settings.destination),
+            adopts=settings.adopt == "all",
         )
 
     def job_opened(self, job: Cancelable) -> None:

@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 import jobspan
-from jobspan.airtable import destination
+from jobspan.airtable import known
 from tests.relay.conftest import Deliver
 from tests.relay.support import CLIENT_RUN_COLUMNS, CLIENT_RUNS, JOB_COLUMNS, JOBS, expected, in_ledger, rows
 
@@ -65,7 +65,7 @@ def compare(server: jobspan.testing.airtable.AirtableServer, table: str, column:
 def test_a_bad_column_costs_only_its_cells_until_it_is_good(
     deliver: Deliver, monkeypatch: pytest.MonkeyPatch, table: str, column: str, trouble: str
 ) -> None:
-    monkeypatch.setattr(destination, "_ASKED", 0.0)
+    monkeypatch.setattr(known, "ASKED_SECONDS", 0.0)
     place = f"{table}.{column}"
     variants: dict[str, dict[str, object]] = {
         "missing": {"missing": [place]},

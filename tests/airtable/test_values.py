@@ -57,11 +57,15 @@ def test_large_errors_and_odd_numbers_arrive(deliver: Deliver) -> None:
     tracking.update_client_run(made.run_id, "A", apify_api_costs=Decimal("0.123456"), token_usage=2**60)
     tracking.complete_client_run(made.run_id, "A", "Failed", system_notes="e" * 200_000)
     tracking.complete_job(made.run_id, "Failed", error="x" * 200_000, apify_run_id="a, b")
-    with pytest.raises(ValueError):
+
+    def shout() -> None:
         with jobspan.job("loud") as job, job.client("B") as run:
             run.note("z" * 200_000)
             run.record_cost("apify", usd=Decimal("17.90"))
             raise ValueError("boom " * 40_000)
+
+    with pytest.raises(ValueError):
+        shout()
     assert jobspan.flush(15)
     jobs, clients = in_ledger()
     assert {row["Run ID"] for row in rows(server, JOBS)} == set(jobs)

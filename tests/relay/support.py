@@ -66,7 +66,8 @@ def rows(server: AirtableServer, table: str, *, token: str | None = None) -> lis
         server.release_limits()
         while True:
             query = {"pageSize": "100"} | ({"offset": offset} if offset else {})
-            url = f"{server.url}/v0/{server.base_id}/{urllib.parse.quote(table)}?{urllib.parse.urlencode(query)}"
+            place = f"{server.base_id}/{urllib.parse.quote(table)}"
+            url = f"{server.url}/v0/{place}?{urllib.parse.urlencode(query)}"
             request = urllib.request.Request(
                 url, headers={"Authorization": f"Bearer {token or server.token}"}
             )

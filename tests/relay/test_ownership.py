@@ -14,10 +14,19 @@ import pytest
 import jobspan
 from jobspan import _clock, _runtime
 from jobspan.model.record import instant_text
+from jobspan.relay import reaping
 from jobspan.testing.airtable import AirtableServer
 from tests.program import environment
 from tests.relay.conftest import Deliver
-from tests.relay.support import CLIENT_RUNS, JOBS, assert_equal_to_ledger, in_ledger, rows, settings
+from tests.relay.support import (
+    CLIENT_RUNS,
+    JOBS,
+    assert_equal_to_ledger,
+    in_ledger,
+    rows,
+    settings,
+    wait_until,
+)
 
 
 class Standing(_clock.Clock):
@@ -241,3 +250,32 @@ def test_a_persons_text_in_system_notes_is_kept(deliver: Deliver) -> None:
         assert notes.count("started") == 1
         assert "Completed after" in notes
     assert "the search returned 2 pages" in rows(server, CLIENT_RUNS)[0]["System Notes"]
+
+
+OTHER = "started elsewhere\njobspan " + "ab" * 12 + " 0123456789ab "
+
+
+@pytest.mark.parametrize("adopt", ["named", "all"])
+def test_rows_other_ledgers_left_running_are_closed_only_when_that_is_sure(
+    deliver: Deliver, adopt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reaping, "_FIRST_SECONDS", 0.0)
+    server = deliver(airtable={"adopt": adopt})
+    deadlines = {"over": "2020-01-01T00:00:00.000Z", "ahead": "2199-01-01T00:00:00.000Z", "none": "-"}
+    for name, deadline in deadlines.items():
+        fields = {"Run ID": name, "Status": "Running", "System Notes": OTHER + deadline}
+        server.person.add(JOBS, fields)
+        server.person.add(CLIENT_RUNS, fields)
+    server.person.add(JOBS, {"Run ID": "typed", "Status": "Running"})
+    with jobspan.job("mine"):
+        pass
+    assert jobspan.flush(10)
+    wait_until(lambda: [r["Status"] for r in server.rows(CLIENT_RUNS)].count("Timed_out") == 1, 10)
+    for table in (JOBS, CLIENT_RUNS):
+        shown = {row["Run ID"]: row["Status"] for row in rows(server, table)}
+        assert shown["over"] == "Timed_out"
+        assert shown["ahead"] == shown["none"] == ("Running" if adopt == "named" else "Failed")
+    assert {row["Run ID"]: row["Status"] for row in rows(server, JOBS)}["typed"] == "Running"
+    (over,) = [row for row in rows(server, JOBS) if row["Run ID"] == "over"]
+    assert over["End Time"] == deadlines["over"]
+    assert over["System Notes"].splitlines()[1] == "closed: its deadline passed"

@@ -32,6 +32,12 @@ def around(notes: str, ours: str) -> tuple[str, str]:
     return _before(_not_in(above, ours)), _after(below)
 
 
+def with_line(notes: str, line: str) -> str:
+    """Return `notes` with a line put before the mark, or at the end where there is none."""
+    span = mark_span(notes)
+    return f"{notes}\n{line}" if span is None else f"{notes[: span[0]]}{line}\n{notes[span[0] :]}"
+
+
 def _not_in(text: str, ours: str) -> str:
     """Return the lines of `text` that are none of ours."""
     known = set(ours.splitlines())

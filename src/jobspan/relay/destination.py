@@ -73,6 +73,10 @@ class Destination(Protocol):
         """Take the lesson of a refusal; True if the same rows may now be sent again."""
         ...
 
+    def abandoned(self, kind: str) -> list[Write]:
+        """Return what closes the rows that other ledgers left Running and that may be closed. One request."""
+        ...
+
     def whose(self, record: Record, delivery: Delivery, found: Sequence[Seen]) -> tuple[Whose, Seen | None]:
         """Judge whose a job's row is."""
         ...

@@ -18,6 +18,7 @@ from jobspan.relay.lease import HeldLease
 from jobspan.relay.pace import Pace, Timing, linger_seconds
 from jobspan.relay.plan import Item, item, sends_notes
 from jobspan.relay.polling import CancelPoll
+from jobspan.relay.reaping import Reaping
 from jobspan.relay.verdict import Action, Verdict
 
 _PAGE = 50
@@ -36,6 +37,7 @@ class Sender:
         budget: Calls that may be made in a month; None: no limit.
         poll: When to look for canceled jobs.
         lease: Says whether this process is still the one sender.
+        adopts: Close at once what other ledgers left Running.
     """
 
     def __init__(
@@ -46,6 +48,8 @@ class Sender:
         budget: int | None,
         poll: CancelPoll,
         lease: HeldLease,
+        *,
+        adopts: bool = False,
     ) -> None:
         self._destination = destination
         self._outbox = outbox
@@ -55,6 +59,7 @@ class Sender:
         self._lease = lease
         self._pace = Pace(timing)
         self._claiming = Claiming(destination, outbox)
+        self._reaping = Reaping(destination, at_once=adopts)
         self.answers = Answers(destination, outbox, timing, lease, self._refused)
         self._halves: deque[tuple[str, list[str]]] = deque()
         """Parts of refused batches, to be sent by themselves: (kind, runs)."""
@@ -94,7 +99,7 @@ class Sender:
         if (self.asked or self._has_read) and self._destination.needs_refresh(asked=self.asked):
             return self._refresh
         self.asked = False
-        return self._matching() or self._jobs() or self._clients() or self._cancels()
+        return self._matching() or self._jobs() or self._clients() or self._cancels() or self._closing()
 
     def _jobs(self) -> Request | None:
         if not self._destination.accepts("j"):
@@ -163,6 +168,11 @@ class Sender:
             self._linger_at = _clock.monotonic() + 30.0
             self._linger = linger_seconds(self._timing, self._outbox.calls(), self._budget)
         return self._linger
+
+    def _closing(self) -> Request | None:
+        if not self._has_read or (request := self._reaping.next()) is None:
+            return None
+        return lambda: self.answers.attempt(request)
 
     # --- reading
 

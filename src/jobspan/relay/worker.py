@@ -35,6 +35,7 @@ class Relay:
         budget: Calls of a month; None: no limit.
         cancel_poll: Whether to look for canceled jobs.
         cancel: Told the inside name of a job a person canceled there.
+        adopts: Close at once what other ledgers left Running.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Relay:
         budget: int | None,
         cancel_poll: bool,
         cancel: Callable[[str], None],
+        adopts: bool = False,
     ) -> None:
         self._ledger = ledger
         self.outbox = outbox
@@ -55,6 +57,7 @@ class Relay:
         self._budget = budget
         self._cancel_poll = cancel_poll
         self._cancel = cancel
+        self._adopts = adopts
         self._sender: Sender | None = None
         self._destination: Destination | None = None
         self._awake = threading.Event()
@@ -174,7 +177,9 @@ class Relay:
             cancel=self._cancel,
             polls=Outbox(self._ledger, f"{self.outbox.destination}#cancel_poll"),
         )
-        self._sender = Sender(destination, self.outbox, self._timing, self._budget, poll, lease)
+        self._sender = Sender(
+            destination, self.outbox, self._timing, self._budget, poll, lease, adopts=self._adopts
+        )
         return self._sender
 
     def _give_back(self) -> None:

@@ -1,0 +1,255 @@
+"""What is known of the base: which column takes which field, and what it was seen to refuse."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jobspan import _clock, _log
+from jobspan.airtable import fields
+from jobspan.airtable.client import AirtableClient
+from jobspan.airtable.fields import CLIENT_RUNS, JOBS, Field
+from jobspan.airtable.quarantine import Quarantine
+from jobspan.airtable.schema import Column, TableSchema, blind_schema, find_table, table_schema
+from jobspan.airtable.settings import AirtableSettings
+from jobspan.exceptions import DeliveryError
+from jobspan.ledger.outbox import Outbox
+from jobspan.model.delivery import Write
+from jobspan.model.status import Status
+
+_DAILY = 24 * 3600.0
+_CONTRADICTED = 600.0
+ASKED_SECONDS = 10.0
+"""While a person waits, a schema this old is read again if something cannot be shown."""
+_REFUSALS_OF_A_FIELD = 3
+
+
+class KnownBase:
+    """The columns of the two tables as far as they are known.
+
+    Args:
+        settings: Names of tables, columns and labels.
+        outbox: Where quarantine is kept.
+        client: Reads the schema.
+    """
+
+    def __init__(self, settings: AirtableSettings, outbox: Outbox, client: AirtableClient) -> None:
+        self._client = client
+        self._settings = settings
+        self._unpark = outbox.unpark
+        self.quarantine = Quarantine(outbox)
+        self.fields = {
+            JOBS: fields.table_fields(JOBS, settings.job_columns),
+            CLIENT_RUNS: fields.table_fields(CLIENT_RUNS, settings.client_run_columns),
+        }
+        self.is_blind = False
+        """Whether the schema may not be read: columns go by name, and refusals teach."""
+        self._tables: dict[str, TableSchema | None] = {}
+        self._read_at: float | None = None
+        self._contradicted_at = float("-inf")
+        self._is_doubtful = False
+        self._refused_options: dict[tuple[str, str], frozenset[str]] = {}
+        self._refused_cells: dict[tuple[str, str], set[str]] = {}
+        """(kind, field) to the run ids whose value the column refused."""
+        self._told: set[str] = set()
+
+    def needs_refresh(self, *, asked: bool = False) -> bool:
+        """Whether to read the schema: first, daily, and when contradicted (at most every 10 min)."""
+        if self._read_at is None:
+            return True
+        age = _clock.monotonic() - self._read_at
+        if age > _DAILY:
+            return True
+        lacking = len(self.quarantine) > 0 or self._is_doubtful or None in self._tables.values()
+        return lacking and (age > _CONTRADICTED or (asked and age > ASKED_SECONDS))
+
+    def refresh(self) -> None:
+        """Read the schema. Where the token may not, assume the configured columns and learn from refusals.
+
+        Raises:
+            DeliveryError: It failed.
+        """
+        try:
+            tables = self._client.tables()
+        except DeliveryError as error:
+            if error.status != 403:
+                raise
+            self._see_nothing()
+        else:
+            self._see(tables)
+        self._read_at = _clock.monotonic()
+        self._is_doubtful = False
+        self._refused_cells.clear()
+        self._unpark()
+
+    def _see(self, tables: Sequence[Any]) -> None:
+        self.is_blind = False
+        self._refused_options.clear()
+        for kind, wanted in self._names().items():
+            found = find_table(tables, wanted)
+            schema = None if found is None else table_schema(kind, found, self.fields[kind])
+            self._tables[kind] = schema
+            if schema is None:
+                self._tell(f"table {wanted!r} is missing", "jobspan.table.missed", table=wanted)
+                continue
+            for field, reason in schema.problems.items():
+                self.quarantine.add(kind, field, reason)
+            self.quarantine.end(kind, list(schema.columns))
+
+    def _see_nothing(self) -> None:
+        if not self.is_blind:
+            self._tell("no schema", "jobspan.schema.hidden", reason="the token lacks schema.bases:read")
+        self.is_blind = True
+        for kind, name in self._names().items():
+            self._tables[kind] = blind_schema(kind, name, self.fields[kind])
+            self.quarantine.end(kind, self.quarantine.of(kind))  # they are tried again, and told again
+
+    def _names(self) -> dict[str, str]:
+        return {JOBS: self._settings.job_table, CLIENT_RUNS: self._settings.client_run_table}
+
+    def _tell(self, once: str, event: str, **fields: object) -> None:
+        if once not in self._told:
+            self._told.add(once)
+            _log.event(logging.WARNING, event, destination=self._settings.destination, **fields)
+
+    def table(self, kind: str) -> TableSchema:
+        table = self._tables.get(kind)
+        if table is None:
+            raise DeliveryError("GET", None, "NO_TABLE", f"no table {self._names()[kind]!r}")
+        return table
+
+    def column(self, kind: str, field: str) -> Column | None:
+        """Return the column of a field if it can be written."""
+        table = self._tables.get(kind)
+        if table is None or self.quarantine.holds(kind, field):
+            return None
+        return table.columns.get(field)
+
+    # --- what is known
+
+    def accepts(self, kind: str) -> bool:
+        """Whether rows of this kind can be delivered: there is a table with a column to find them by."""
+        if self._read_at is None:
+            return True
+        return self.has_run_ids(kind) or self.column(kind, "system_notes") is not None
+
+    def has_run_ids(self, kind: str) -> bool:
+        """Whether the column of the run id can be written and looked up."""
+        return self.column(kind, "run_id") is not None
+
+    def claims(self, kind: str) -> bool:
+        """Whether a first upsert is found again by its notes: a job's, and where there are no run ids.
+
+        Merging on run id *and* notes, which hold the mark, a row of another ledger that took the same
+        run id in the same moment is never overwritten.
+        """
+        column = self.column(kind, "system_notes")
+        if column is None or column.type == "richText":
+            return False
+        return kind == JOBS or not self.has_run_ids(kind)
+
+    def label(self, kind: str, status: Status) -> str | None:
+        column = self.column(kind, "status")
+        refused = self._refused_options.get((kind, "status"), frozenset())
+        choices = None if column is None else column.choices
+        return fields.status_label(status, choices, self._settings.status_labels, refused)[0]
+
+    def refuses(self, kind: str, field: str, run_id: str) -> bool:
+        """Whether a column refused the value of this very row."""
+        return run_id in self._refused_cells.get((kind, field), ())
+
+    def refused_options(self, kind: str, field: str) -> frozenset[str]:
+        """Return the options a column was seen to refuse."""
+        return self._refused_options.get((kind, field), frozenset())
+
+    def tell_option(self, field: Field, value: object) -> None:
+        """Say once that a select column has no such option; its cells stay empty."""
+        self._tell(f"{field.name}={value}", "jobspan.option.missed", column=field.column, option=value)
+
+    def status_lines(self) -> list[str]:
+        lines: list[str] = []
+        for kind in (JOBS, CLIENT_RUNS):
+            column = self.column(kind, "status")
+            if column is None or column.choices is None:
+                continue
+            refused = self._refused_options.get((kind, "status"), frozenset())
+            for status in Status:
+                label, same = fields.status_label(
+                    status, column.choices, self._settings.status_labels, refused
+                )
+                if not same:
+                    shown = f"is shown as {label!r}" if label else "cannot be shown"
+                    lines.append(f"{status.value} {shown}: column {column.name!r} has no such option")
+        return list(dict.fromkeys(lines))
+
+    # --- lessons
+
+    def learn(self, kind: str, error: DeliveryError, rows: Sequence[Write]) -> bool:
+        """Take the lesson of a 422: which field, option or value is refused; True: send again.
+
+        The schema is read anew, at most every ten minutes; in between the refusal itself is believed.
+        """
+        self._is_doubtful = True
+        if not self.is_blind and _clock.monotonic() - self._contradicted_at > _CONTRADICTED:
+            self._contradicted_at = _clock.monotonic()
+            self._read_at = None
+            return True
+        lesson = _LESSONS.get(error.type)
+        return bool(lesson is not None and rows and lesson(self, kind, error.message, rows))
+
+    def doubt(self) -> None:
+        """Read the schema before anything else: a table or the base may be gone."""
+        self._read_at = None
+
+    def _field_in(self, kind: str, message: str) -> Field | None:
+        """Return the field whose column a message names in quotes."""
+        for field in self.fields[kind]:
+            column = self.table(kind).columns.get(field.name)
+            if column is not None and (f'"{column.id}"' in message or f'"{column.name}"' in message):
+                return field
+        return None
+
+    def _learn_missing(self, kind: str, message: str, rows: Sequence[Write]) -> bool:
+        field = self._field_in(kind, message)
+        if field is None or self.quarantine.holds(kind, field.name):
+            return False
+        self.quarantine.add(kind, field.name, f"column {field.column!r} is missing")
+        return True
+
+    def _learn_refused(self, kind: str, message: str, rows: Sequence[Write]) -> bool:
+        field = self._field_in(kind, message)
+        if field is None or self.quarantine.holds(kind, field.name):
+            return False
+        if "computed" in message:
+            self.quarantine.add(kind, field.name, f"column {field.column!r} is computed")
+            return True
+        refused = self._refused_cells.setdefault((kind, field.name), set())
+        if self.is_blind or len(refused) + 1 >= _REFUSALS_OF_A_FIELD:
+            self.quarantine.add(kind, field.name, f"column {field.column!r} refuses the values")
+            return True
+        if len(rows) != 1:
+            return False
+        refused.add(rows[0].run_id)
+        _log.event(logging.WARNING, "jobspan.cell.refused", run_id=rows[0].run_id, field=field.name)
+        return True
+
+    def _learn_option(self, kind: str, message: str, rows: Sequence[Write]) -> bool:
+        learned = False
+        for field in self.fields[kind]:
+            if field.kind not in ("status", "text"):
+                continue
+            options = {row.cells.get(field.name) for row in rows}
+            refused = {each for each in options if isinstance(each, str) and f'"{each}"' in message}
+            known = self._refused_options.get((kind, field.name), frozenset())
+            self._refused_options[kind, field.name] = known | refused
+            learned = learned or not refused <= known
+        return learned
+
+
+_Lesson = Callable[[KnownBase, str, str, Sequence[Write]], bool]
+_LESSONS: dict[str, _Lesson] = {
+    "UNKNOWN_FIELD_NAME": KnownBase._learn_missing,
+    "INVALID_VALUE_FOR_COLUMN": KnownBase._learn_refused,
+    "INVALID_MULTIPLE_CHOICE_OPTIONS": KnownBase._learn_option,
+}
