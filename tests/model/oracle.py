@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from jobspan.model.usage import Call, UsageFact, resolve
-
 from tests.model.histories import History
 
 _UNWELL = {"failed": "Failed", "canceled": "Canceled", "timed_out": "Timed_out", "vanished": "Failed"}

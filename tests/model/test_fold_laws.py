@@ -68,7 +68,7 @@ def seen_by_people(run: Run) -> dict[str, Any]:
 
 
 def told_by(oracle: Oracle, uid: str, run: Run) -> dict[str, Any]:
-    """Return what the oracle says of a run; how many calls each model has, and so on, only the fold counts."""
+    """Return what the oracle says of a run; calls of each model and the like only the fold counts."""
     said = oracle.run(uid)
     more = {n: v for n, v in run.spend.items() if n.startswith(("model:", "unpriced", "by:", "priced"))}
     return said | {"spend": said["spend"] | more}

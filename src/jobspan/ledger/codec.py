@@ -204,7 +204,8 @@ def call_row(call: BookedCall) -> Row:
 
 def read_call(row: Row) -> BookedCall:
     """Return the call of a row of `queries.CALLS` and its like."""
-    return BookedCall(*row[:-1], json.loads(row[-1]))
+    run, job, part, id, at_ns, speaker, model, provider, sums = row
+    return BookedCall(run, job, part, id, at_ns, speaker, model, provider, json.loads(sums))
 
 
 def stash_row(part: str, event: Event) -> Row:

@@ -70,7 +70,9 @@ def _list() -> tuple[Any, str] | None:
 
 @functools.lru_cache(_KEPT)
 def _amount(model: str, provider: str, prompt: int, completion: int, read: int, write: int) -> str | None:
-    module, _ = _list() or (None, "")
+    prices = _list()
+    assert prices is not None
+    module = prices[0]
     usage = module.Usage(
         input_tokens=prompt,
         output_tokens=completion,

@@ -77,15 +77,24 @@ PARTS_OF_RUN = _PART + " WHERE run = ?"
 PARTS_OF_JOB = _PART + " WHERE run IN (SELECT uid FROM runs WHERE job = ?)"
 TOLD_OF_RUN = _ENTRY + " WHERE job = ? AND run = ? AND kind IN ('note', 'skip', 'error') LIMIT 20000"
 TOLD_OF_JOB = _ENTRY + " WHERE job = ? AND kind IN ('note', 'skip', 'error') LIMIT 200000"
-_SPEND = (
-    "SELECT e.kind, e.job, e.run, e.source, e.key, e.data, r.kind, r.label, j.run_id"
-    " FROM entries e JOIN runs r ON r.uid = e.run JOIN runs j ON j.uid = e.job"
-    " WHERE e.kind IN ('usage', 'cost')"
+_OWNERS = " JOIN runs r ON r.uid = s.run JOIN runs j ON j.uid = s.job"
+_OF_JOB = " AND s.job = coalesce(:job, s.job)"
+SPENT_ON_CALLS = (
+    "SELECT s.id, s.job, s.run, s.at_ns, s.model, s.sums, r.kind, r.label, j.run_id FROM calls s"
+    + _OWNERS
+    + " WHERE 1"
+    + _OF_JOB
+    + " ORDER BY s.at_ns, s.speaker, s.run"
 )
-_OLDEST_FIRST = " ORDER BY e.at_ns, e.writer, e.seq"
-USAGE = _SPEND + _OLDEST_FIRST
-"""All usage and cost, oldest first: of equal keys the last one holds."""
-USAGE_OF_JOB = _SPEND + " AND e.job = ?" + _OLDEST_FIRST
+"""All calls of models, oldest first: of equal ids the last one holds."""
+SPENT_OTHERWISE = (
+    "SELECT s.source, s.key, s.job, s.run, s.at_ns, s.data, r.kind, r.label, j.run_id FROM entries s"
+    + _OWNERS
+    + " WHERE s.kind = 'cost'"
+    + _OF_JOB
+    + " ORDER BY s.at_ns, s.writer, s.seq"
+)
+"""All other costs, oldest first: of equal keys the last one holds."""
 SET_BY_HAND = """
 SELECT r.uid, r.kind, r.job, r.label, r.run_id, r.status, r.start_ns, r.end_ns, r.data, j.run_id
 FROM runs r JOIN runs j ON j.uid = r.job

@@ -48,7 +48,7 @@ class Entry:
 
     @property
     def fact(self) -> UsageFact:
-        """Return the usage fact of a `usage` or `span` entry; what is booked by hand has no span of its own."""
+        """Return the usage fact of a `usage` or `span` entry; one booked by hand has no span of its own."""
         fact = UsageFact.from_dict(self.data["u"])
         if self.kind == "span":
             return fact

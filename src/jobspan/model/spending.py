@@ -48,7 +48,7 @@ def is_usage(name: str) -> bool:
 
 
 def cost_of(spend: Sums) -> Decimal | None:
-    """Return what a spend costs in US dollars, exactly: calls of models and all other sources; None: unknown."""
+    """Return what a spend costs in US dollars, exactly: calls of models and all else; None: unknown."""
     micro = [value for name, value in spend.items() if name.startswith("cost:")]
     if "llm_pico" not in spend:
         return plain(Decimal(sum(micro)) / 1_000_000) if micro else None
@@ -94,7 +94,7 @@ def book_fact(space: Workspace, entry: Entry) -> None:
 
 
 def settle_usage(space: Workspace, *, exact: bool) -> None:
-    """Resolve the runs whose facts have changed, or but `exact` those of them that are small or have grown."""
+    """Resolve the runs whose facts have changed; but for `exact` only those that are small or have grown."""
     waiting = set(space.usage)
     if exact:
         waiting.update(space.store.load_unresolved())
@@ -105,8 +105,9 @@ def settle_usage(space: Workspace, *, exact: bool) -> None:
     for run in due:
         if run.uid != run.job:
             _resolve(space, run)
-    for uid, job in jobs.items():
-        if job in due or job.loose:
+    ready = {run.uid for run in due}
+    for job in jobs.values():
+        if job.uid in ready or job.loose:
             _resolve(space, job)
 
 
