@@ -106,7 +106,7 @@ _OPTIONAL: Mapping[str, Mapping[str, Check]] = {
     "note": {"text": _is_text},
     "skip": {"reason": _is_text},
     "error": {"type": _is_text, "message": _is_text, "item": _is_text, "place": _is_text},
-    "usage": {"key": _is_key},
+    "usage": {"key": _is_key, "by": ("only", "job").__contains__},
     "span": {"by": ("only", "job").__contains__, "void": _is_flag},
     "path": {},
     "cost": {"key": _is_key, "source": _is_text},

@@ -20,12 +20,10 @@ from jobspan.model.columns import COUNTERS
 from jobspan.model.counters import clean_count, clean_money
 from jobspan.model.event import write_event
 from jobspan.model.numbers import Sums
-from jobspan.model.usage.response import Reading
 from jobspan.runs.counting import mark_counted, uncounted
 from jobspan.runs.naming import key_of, line_of, name_text, said, text_of
-from jobspan.runs.usage import NOTHING, reading_json, usage_reading
+from jobspan.runs.usage import NOTHING, book_reading, usage_reading
 from jobspan.spans.roster import Home
-from jobspan.spans.usage import usage_processor
 
 if TYPE_CHECKING:
     from jobspan._runtime import Runtime
@@ -165,17 +163,9 @@ class Recorder(ABC):
         numbers = (input_tokens, output_tokens, cached_tokens, reasoning_tokens)
         reading, problems = usage_reading(response, numbers, model, provider, id, cost_usd)
         if reading is not None:
-            self.book_reading(reading)
+            book_reading(self, reading)
         for problem in problems:
             self.note(problem)
-
-    def book_reading(self, reading: Reading) -> None:
-        """Book what a response says it used, beneath the current span."""
-        fact, place = reading_json(self, reading)
-        key = "" if reading.response_id is None else f',"key":{quote(self.clean_key(reading.response_id))}'
-        self._write(f'"e":"usage","u":{fact}{key}')
-        if place is not None:
-            usage_processor.expect(*place, self)
 
     @guarded("run.record_cost")
     def record_cost(self, source: str, usd: object, *, id: object = None) -> None:

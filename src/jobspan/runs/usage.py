@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from json.encoder import encode_basestring_ascii as quote
 from typing import Any, Final
 
 from opentelemetry.trace import get_current_span
@@ -15,9 +16,9 @@ from jobspan.model.usage.fact import UsageFact
 from jobspan.model.usage.number import dollars
 from jobspan.model.usage.response import Reading, given_usage, is_apify_run, read_response
 from jobspan.runs.naming import said
-from jobspan.spans.roster import Home
+from jobspan.spans.roster import Home, roster
 from jobspan.spans.span import RunSpan
-from jobspan.spans.usage import fact_json
+from jobspan.spans.usage import fact_json, usage_processor
 
 NOTHING: Final[Any] = object()
 """Stands for a response that was not given: None is one that a call may have returned."""
@@ -49,7 +50,7 @@ def usage_reading(
         if not (response is None or isinstance(response, str | bytes | int | float | Decimal)):
             return None, problems  # an agent that asked no model
         reading = Reading()
-    return _with_given(reading, given), problems
+    return with_given(reading, given), problems
 
 
 def _checked(
@@ -74,21 +75,41 @@ def _checked(
     return given, problems
 
 
-def _with_given(reading: Reading, given: Reading) -> Reading:
+def with_given(reading: Reading, given: Reading) -> Reading:
+    """Return a reading with what else is known of the call in the place of what it says itself."""
     if given.prompt or given.completion:
         reading = replace(
             reading,
             prompt=given.prompt,
             completion=given.completion,
             cache_read=given.cache_read,
+            cache_write=given.cache_write,
             reasoning=given.reasoning,
-            metered=True,
+            metered=given.metered,
+            aggregate=given.aggregate,
+            requests=given.requests,
         )
     told = {name: getattr(given, name) for name in ("cost", "provider", "model", "response_id")}
     return replace(reading, **{name: value for name, value in told.items() if value is not None})
 
 
-def reading_json(home: Home, reading: Reading) -> tuple[str, tuple[int, int] | None]:
+def home_of_call() -> tuple[Home | None, str]:
+    """Return the run a call belongs to that is made here, and how it was guessed if nothing says it."""
+    home = roster.live()
+    return (home, "") if home is not None and home.is_known else roster.guess()
+
+
+def book_reading(home: Home, reading: Reading, by: str = "") -> None:
+    """Book what a response says it used, beneath the current span; `by` says how the run was guessed."""
+    fact, place = _reading_json(home, reading)
+    key = "" if reading.response_id is None else f',"key":{quote(home.clean_key(reading.response_id))}'
+    guess = f',"by":"{by}"' if by else ""
+    home.book(f'"e":"usage"{guess},"u":{fact}{key}')
+    if place is not None:
+        usage_processor.expect(*place, home)
+
+
+def _reading_json(home: Home, reading: Reading) -> tuple[str, tuple[int, int] | None]:
     """Return a reading as the fact of an event, and the foreign span it stands beneath, if any.
 
     The span id and the times are the event's own.

@@ -55,6 +55,8 @@ class UsageSpanProcessor(SpanProcessor):
         self._waiting: dict[int, tuple[dict[str, Home], list[Booked]]] = {}
         """By the first ancestor that has not ended: the runs that want its link, and what may move."""
         self._movable = 0
+        self._by_hand: dict[str, None] = {}
+        """Runs whose calls our LiteLLM callback has seen: what is written on their spans is known."""
         self._providers: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def attach(self, provider: object) -> bool:
@@ -105,7 +107,7 @@ class UsageSpanProcessor(SpanProcessor):
     def own_span(self, home: Home, span: RunSpan) -> None:
         """Book usage that somebody wrote onto the span of a run itself, as LiteLLM's callback does."""
         attributes = span.written_attributes
-        if attributes.keys().isdisjoint(_MARKERS):
+        if attributes.keys().isdisjoint(_MARKERS) or self._by_hand.pop(home.uid, "") is None:
             return
         fact = normalise(
             attributes,
@@ -118,6 +120,12 @@ class UsageSpanProcessor(SpanProcessor):
         )
         if fact is not None and fact.has_usage:
             _book(home, fact_json(home, fact), "")
+
+    def seen_by_hand(self, home: Home) -> None:
+        """Note that LiteLLM's calls in a run are booked by our callback: its span is not to be read."""
+        self._by_hand[home.uid] = None
+        if len(self._by_hand) > _MOST_WAITING:
+            self._by_hand.pop(next(iter(self._by_hand)), None)
 
     # -- a span of an LLM call
 
