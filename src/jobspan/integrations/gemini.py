@@ -24,16 +24,13 @@ _METHODS = ("request", "request_streamed", "async_request", "async_request_strea
 
 def takes(client: Any) -> bool:
     """Tell whether this is such a client."""
-    return hasattr(client, "models") and hasattr(
-        getattr(client, "_api_client", None), "async_request_streamed"
-    )
+    return hasattr(getattr(client, "_api_client", None), "async_request_streamed")
 
 
 def instrument(client: Any) -> None:
     """Wrap the methods that make the HTTP calls of a client."""
-    for name, wrapper in zip(
-        _METHODS, (_asked, _asked_stream, _asked_async, _asked_async_stream), strict=True
-    ):
+    wrappers = (_asked, _asked_stream, _asked_async, _asked_async_stream)
+    for name, wrapper in zip(_METHODS, wrappers, strict=True):
         patch(client._api_client, name, wrapper)
 
 

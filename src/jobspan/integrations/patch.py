@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import wrapt
 
@@ -11,7 +11,17 @@ Wrapper = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]
 """Called with (the method, its instance, args, kwargs) in the place of the method."""
 
 
-class _Patch(wrapt.FunctionWrapper):  # type: ignore[misc] # wrapt has no types for it
+if TYPE_CHECKING:
+
+    class _FunctionWrapper:
+        """What is used of wrapt's wrapper here; its own types leave most of it unknown."""
+
+        def __init__(self, function: Any, wrapper: Wrapper) -> None: ...
+else:
+    _FunctionWrapper = wrapt.FunctionWrapper
+
+
+class _Patch(_FunctionWrapper):
     """Marks a wrapper as ours."""
 
 

@@ -82,7 +82,7 @@ def _read_along(stream: Any, home: Home, by: str) -> None:
     """Read a stream along from within: the object the caller holds stays the SDK's own."""
     booking = StreamBooking(home, by)
     chunks = stream._iterator
-    along = booking.along_async if hasattr(stream, "__anext__") else booking.along
+    along: Any = booking.along_async if hasattr(chunks, "__anext__") else booking.along
     stream._iterator = along(chunks)
 
 
