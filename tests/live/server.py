@@ -1,4 +1,4 @@
-"""A loopback provider: answers like OpenAI, Anthropic and Gemini with canned usage, and logs what it bills."""
+"""A loopback provider: answers like OpenAI, Anthropic and Gemini with canned usage; logs its bills."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ def test_a_client_can_be_undone(fresh: Fresh, server: Provider) -> None:
 
 @pytest.mark.parametrize("watcher", WATCHERS)
 def test_anthropic(fresh: Fresh, server: Provider, watcher: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK has a span of its own for each call, where a global provider is set: every call is seen twice."""
+    """The SDK has a span of its own for each call, where a global provider is set."""
     anthropic = pytest.importorskip("anthropic")
     ask: dict[str, Any] = {
         "model": "claude-3-5-haiku-latest",
