@@ -12,6 +12,7 @@ import json
 import logging
 import re
 import weakref
+from json.encoder import encode_basestring_ascii as quote
 from typing import Any, cast
 
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
@@ -20,7 +21,7 @@ from opentelemetry.trace import SpanContext, StatusCode
 from jobspan import _clock
 from jobspan._guard import guard, guarded
 from jobspan.model.usage import attribute
-from jobspan.model.usage.fact import UsageFact
+from jobspan.model.usage.fact import LLM, UsageFact
 from jobspan.model.usage.normalise import normalise
 from jobspan.spans.roster import Home, roster
 from jobspan.spans.span import RunSpan
@@ -28,7 +29,6 @@ from jobspan.spans.span import RunSpan
 _MARKERS = attribute.MARKERS
 _ENDING = guarded("usage.on_end")
 _ATTACHING = guarded("usage.attach")
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 _MOST_LINKS = 16_384
 _MOST_WAITING = 4_096
@@ -80,7 +80,7 @@ class UsageSpanProcessor(SpanProcessor):
         with _ENDING:
             if roster.is_empty:
                 return
-            attributes: Any = span.attributes
+            attributes: Any = getattr(span, "_attributes", None) or span.attributes  # the property wraps it
             plain = getattr(attributes, "_dict", attributes)
             context, parent = cast("SpanContext", span.context), span.parent
             span_id = context.span_id
@@ -250,18 +250,36 @@ def _book_path(home: Home, trace: str, path: dict[int, int]) -> None:
 
 
 def fact_json(home: Home | None, fact: UsageFact) -> str:
-    """Return a fact as JSON, its names and its id without secrets."""
-    said = fact.to_dict()
-    if home is None:
-        return _encode(said)
-    for key in ("m", "rm", "pr", "sc"):
-        name = said.get(key)
+    """Return a fact as the JSON of `UsageFact.to_dict`, its names and its id without secrets.
+
+    Written out by hand: the encoder takes 3 µs more, on the caller's path.
+    """
+    said = [f'{{"t":"{fact.trace_id}","s":"{fact.span_id}","b":{fact.start_ns},"e":{fact.end_ns}']
+    if fact.parent_span_id is not None:
+        said.append(f'"p":"{fact.parent_span_id}"')
+    if fact.prompt is not None:
+        said.append(f'"in":{fact.prompt},"out":{fact.completion}')
+    for key, number in (("cr", fact.cache_read), ("cw", fact.cache_write), ("re", fact.reasoning)):
+        if number is not None:
+            said.append(f'"{key}":{number}')
+    names = (("sc", fact.scope), ("m", fact.model), ("pr", fact.provider), ("rm", fact.request_model))
+    for key, name in names:
         if name:
-            said[key] = home.clean_name(name)
-    text = said.get("id")
-    if text and not _KNOWN_ID.fullmatch(text):
-        said["id"] = home.clean_key(text)
-    return _encode(said)
+            said.append(f'"{key}":{quote(name if home is None else home.clean_name(name))}')
+    text = fact.response_id
+    if text:
+        known = home is None or _KNOWN_ID.fullmatch(text) is not None
+        said.append(f'"id":{quote(text if known or home is None else home.clean_key(text))}')
+    if fact.cost is not None or fact.role != LLM or fact.manual or not fact.metered or fact.requests != 1:
+        said.append(_rarely_said(fact))
+    return ",".join(said) + "}"
+
+
+def _rarely_said(fact: UsageFact) -> str:
+    rare = {"c": fact.cost, "r": fact.role, "me": fact.metered, "h": fact.manual, "n": fact.requests}
+    usual = {"c": None, "r": LLM, "me": True, "h": False, "n": 1}
+    given = {key: value for key, value in rare.items() if value != usual[key]}
+    return json.dumps({key: str(value) if key == "c" else value for key, value in given.items()})[1:-1]
 
 
 def _tell_unattributed() -> None:
