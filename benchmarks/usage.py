@@ -148,6 +148,43 @@ def _test(attributes: Any) -> float:
     return microseconds(lambda: might_be_genai(attributes))
 
 
+def time_processor() -> None:
+    """Print the time `on_end` takes on the caller's path, the append to a journal on the disk included."""
+    import tempfile
+
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import set_span_in_context
+
+    import jobspan
+    from jobspan.spans.usage import usage_processor
+
+    with tempfile.TemporaryDirectory() as folder:
+        jobspan.configure(ledger=Path(folder) / "ledger.db", exit_flush=0)
+        tracer = TracerProvider().get_tracer("openinference.instrumentation.openai")
+        print("\non_end of the processor, microseconds, best and median")
+        with jobspan.job("bench") as job, job.client("x") as run:
+            under = set_span_in_context(run.span, Context())
+            attributes: dict[str, Any] = {f"http.request.header.x-{n}": n for n in range(20)}
+            kinds = {"no attributes": {}, "20 attributes, no GenAI": attributes}
+            for name in ("openllmetry_openai_chat", "openinference_openai_chat"):
+                kinds[name] = next(s for s in spans_of(name) if might_be_genai(s["attributes"]))["attributes"]
+            for name, given in kinds.items():
+                spans = [tracer.start_span("x", under, attributes=given) for _ in range(4_000)]
+                ended = []
+                for span in spans:
+                    span.end()
+                    ended.append(span._readable_span())
+                times: list[float] = []
+                for span in ended:
+                    began = time.perf_counter_ns()
+                    usage_processor.on_end(span)
+                    times.append((time.perf_counter_ns() - began) / 1000)
+                times.sort()
+                print(f"{name:40} {times[len(times) // 100]:7.2f} {times[len(times) // 2]:7.2f}")
+        jobspan.shutdown(0)
+
+
 def time_runs() -> None:
     """Print the time to resolve large runs."""
     from tests.usage.test_resolve_laws import CALLS, crowd
@@ -166,4 +203,5 @@ def time_runs() -> None:
 if __name__ == "__main__":
     compare()
     time_spans()
+    time_processor()
     time_runs()

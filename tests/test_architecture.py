@@ -38,7 +38,7 @@ def importers(name: str) -> set[str]:
         ("fcntl", {"journal"}),
         ("mmap", {"journal"}),
         ("opentelemetry.sdk", {"spans", "_runtime.py"}),
-        ("wrapt", {"_api"}),
+        ("wrapt", {"_api", "integrations"}),
         ("rich", {"cli"}),
         ("click", {"cli"}),
         ("pyairtable", {"airtable"}),

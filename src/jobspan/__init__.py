@@ -10,6 +10,8 @@ from jobspan.exceptions import (
     SettingsError,
     UsageError,
 )
+from jobspan.integrations.client import instrument, uninstrument
+from jobspan.integrations.stream import track_stream
 from jobspan.model.record import ClientRunRecord, JobRecord, OperationRecord
 from jobspan.model.run_id import RunKey
 from jobspan.model.status import Status
@@ -47,10 +49,13 @@ __all__ = [
     "flush",
     "get_logger",
     "health",
+    "instrument",
     "job",
     "operation",
     "record_cost",
     "record_usage",
     "shutdown",
+    "track_stream",
+    "uninstrument",
     "wrap",
 ]

@@ -18,6 +18,7 @@ from typing import Any
 
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
+from opentelemetry.trace import get_tracer_provider
 
 from jobspan import _clock
 from jobspan._delivery import Deliveries
@@ -25,7 +26,7 @@ from jobspan._describe import describe
 from jobspan._guard import guard, guarded
 from jobspan._keeper import Keeper
 from jobspan._settings import Settings, load
-from jobspan.exceptions import SettingsError
+from jobspan.exceptions import SettingsError, UsageError
 from jobspan.journal.claim import RunIdClaims, next_provisional
 from jobspan.journal.identity import current as current_process
 from jobspan.journal.place import Place
@@ -36,6 +37,7 @@ from jobspan.ledger.trouble import BusyLedgerError
 from jobspan.model.event import write_event
 from jobspan.model.run_id import format_run_id, provisional_run_id
 from jobspan.spans.pipeline import SpanPipeline
+from jobspan.spans.usage import usage_processor
 
 _CLAIMS_KEPT_SECONDS = 2 * 24 * 3600
 
@@ -77,6 +79,7 @@ class Runtime:
         resource_attributes: Mapping[str, Any] | None = None,
         redactor: Callable[[str], str] | None = None,
         segment_bytes: int | None = None,
+        tracer_provider: object = None,
     ) -> None:
         self.settings = settings
         self.enabled = settings.mode != "disabled"
@@ -96,6 +99,11 @@ class Runtime:
             resource_attributes=resource_attributes,
             redact=self.redact,
         )
+        self._provider: object = None
+        if tracer_provider is not None and not usage_processor.attach(tracer_provider):
+            raise UsageError(
+                f"tracer_provider={tracer_provider!r}: give a TracerProvider of the OpenTelemetry SDK"
+            )
         self._prefix = (0, "")
         self.keeper = Keeper(self.ledger, self.journal, self.deliveries.each_round)
 
@@ -135,6 +143,13 @@ class Runtime:
         return self.claims.claim(
             start_ns // 1_000_000_000, lambda second: format_run_id(second * 1_000_000_000, zone)
         )
+
+    def watch_spans(self) -> None:
+        """Have the global tracer provider tell of LLM calls, if there is one; it may be set at any time."""
+        provider = get_tracer_provider()
+        if provider is not self._provider:
+            self._provider = provider
+            usage_processor.attach(provider)
 
     def emit(self, event: Mapping[str, Any]) -> None:
         """Write one event about a run that is held by no block; it is durable on return."""
@@ -290,6 +305,7 @@ def configure(
     resource_attributes: Mapping[str, Any] | None = None,
     redactor: Callable[[str], str] | None = None,
     segment_bytes: int | None = None,
+    tracer_provider: object = None,
     **settings: object,
 ) -> None:
     """Set jobspan up; optional, and best done once, before the first run.
@@ -302,6 +318,8 @@ def configure(
         resource_attributes: Added to the resource of these spans.
         redactor: Takes secrets out of texts, in the place of the built-in one.
         segment_bytes: Size of one journal file before the next is begun.
+        tracer_provider: A tracer provider of the OpenTelemetry SDK whose spans tell of LLM calls; the
+            global one is found by itself.
         **settings: The settings of `jobspan._settings.Settings`: ledger, mode, strict, timezone,
             durability, exit_flush, relay, airtable.
 
@@ -316,6 +334,7 @@ def configure(
         resource_attributes=resource_attributes,
         redactor=redactor,
         segment_bytes=segment_bytes,
+        tracer_provider=tracer_provider,
     )
     with _lock:
         old = _runtime

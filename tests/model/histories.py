@@ -168,7 +168,7 @@ class Script:
         rng = self.random
         epoch = self.now if outside else getattr(writer, "epoch", 0)
         x = {"x": epoch} if epoch else {}
-        kind = rng.choice(["add", "add", "set", "item", "usage", "cost", "error", "note"])
+        kind = rng.choice(["add", "add", "set", "item", "usage", "span", "span", "cost", "error", "note"])
         if kind == "add":
             writer.write("add", c={rng.choice(["posts", "leads", "calls made"]): rng.randint(0, 5)}, **x)
         elif kind == "set":
@@ -181,9 +181,9 @@ class Script:
         elif kind == "item":
             writer.write("item", key=f"lead {rng.randint(1, 4)}", c={"items": rng.randint(0, 3)}, **x)
         elif kind == "usage":
-            numbers = {"calls": 1, "prompt": rng.randint(0, 50), "completion": rng.randint(0, 9)}
-            key = {"key": f"response {rng.randint(1, 4)}"} if rng.random() < 0.7 else {"key": None}
-            writer.write("usage", n=numbers, model="m", **key)
+            self.by_hand(writer)
+        elif kind == "span":
+            self.span(writer)
         elif kind == "cost":
             key = {"key": f"run {rng.randint(1, 3)}"} if rng.random() < 0.7 else {}
             writer.write("cost", source=rng.choice(["apify", "proxy"]), micro_usd=rng.randint(0, 999), **key)
@@ -193,6 +193,45 @@ class Script:
             )
         else:
             writer.write("note", text=self.uid("note "))
+
+    def by_hand(self, writer: Writer) -> None:
+        rng = self.random
+        fact: dict[str, Any] = {"sc": "jobspan", "h": True, "me": False}
+        if rng.random() < 0.9:
+            fact = {"sc": "jobspan", "h": True, "in": rng.randint(0, 50), "out": rng.randint(0, 9), "m": "m"}
+        if rng.random() < 0.2:
+            fact |= {"c": "0.0000015"}
+        key = {"key": f"response {rng.randint(1, 4)}"} if rng.random() < 0.7 else {"key": None}
+        writer.write("usage", u=fact, **key)
+
+    def span(self, writer: Writer) -> None:
+        """Write what one or two instrumentations say of a call, and of the spans around it."""
+        rng = self.random
+        trace = rng.choice(["trace 1", "trace 2"])
+        parent = self.uid("s")
+        self.now += STEP
+        usage = {"in": rng.randint(1, 3) * 10, "out": rng.randint(1, 2), "m": "m"}
+        if rng.random() < 0.3:
+            usage |= {"id": f"chatcmpl-0123456789-{rng.randint(1, 3)}"}
+        for scope in rng.sample(["one", "two", "openinference.x"], rng.randint(1, 2)):
+            span = {
+                "t": trace,
+                "s": self.uid("s"),
+                "p": parent,
+                "sc": scope,
+                "b": self.now - STEP,
+                "e": self.now,
+            }
+            by = {"by": rng.choice(["only", "job"])} if rng.random() < 0.3 else {}
+            event = writer.write("span", u=span | (usage if rng.random() < 0.9 else {"me": False}), **by)
+            if rng.random() < 0.1:
+                writer.write("span", u={"t": trace, "s": event["u"]["s"]}, void=1)
+        if rng.random() < 0.5:
+            above = self.uid("s")
+            writer.write("path", tr=trace, up={parent: above})
+            if rng.random() < 0.5:
+                total = {"t": trace, "s": above, "sc": "one", "r": "agg", "in": 40, "out": 3}
+                writer.write("span", u=total | {"b": self.now - 2 * STEP, "e": self.now + STEP})
 
     def close(self, writer: Writer) -> None:
         rng = self.random

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from jobspan.model.usage import Call, UsageFact, resolve
 from tests.model.histories import History
 
 _UNWELL = {"failed": "Failed", "canceled": "Canceled", "timed_out": "Timed_out", "vanished": "Failed"}
@@ -204,7 +206,7 @@ class Oracle:
         total: dict[str, int] = {}
         latest: dict[tuple[str, str, str], dict[str, Any]] = {}
         for event in self.events:
-            if event["e"] not in ("usage", "cost") or run not in self.runs_of(event):
+            if event["e"] != "cost" or run not in self.runs_of(event):
                 continue
             total |= {name: total.get(name, 0) for name in self.numbers(event)}
             if event.get("key") is None:
@@ -217,12 +219,86 @@ class Oracle:
         for event in latest.values():
             for name, value in self.numbers(event).items():
                 total[name] += value
+        return total | self.usage(run)
+
+    # --- calls of models
+
+    def facts(self, runs: list[str]) -> tuple[list[tuple[UsageFact, dict[str, Any]]], dict[Any, Any]]:
+        """The facts booked in some runs, each with the event that holds, and the links between spans."""
+        held: dict[Any, dict[str, Any]] = {}
+        links: dict[Any, Any] = {}
+        for event in sorted((e for e in self.events if e["e"] in ("usage", "span", "path")), key=stamp):
+            run = self.runs_of(event)[-1]
+            if run not in runs:
+                continue
+            if event["e"] == "path":
+                links |= {(event["tr"], span): parent for span, parent in event["up"].items()}
+            elif event["e"] == "span":
+                held[self.top(event), event["u"]["t"], event["u"]["s"]] = event
+            else:
+                held[run, event["key"] or stamp(event)] = event
+        return [(self.fact(event), event) for event in held.values() if not event.get("void")], links
+
+    def top(self, event: dict[str, Any]) -> str:
+        part = event.get("p") or event["w"]
+        return self.opening(part).get("top") or part
+
+    @staticmethod
+    def fact(event: dict[str, Any]) -> UsageFact:
+        fact = UsageFact.from_dict(event["u"])
+        if event["e"] == "span":
+            return fact
+        at, writer, seq = stamp(event)
+        return replace(
+            fact, span_id=f"{writer}!{seq:020}", start_ns=at, end_ns=at, manual=True, response_id=event["key"]
+        )
+
+    def calls(self, run: str) -> list[Call]:
+        """The calls of a client run, or those of a job that no client run has a witness of."""
+        own, links = self.facts([run])
+        found = resolve([fact for fact, _ in own], links=links)
+        calls = [*found.calls, *found.silent]
+        if "/" in run:
+            return calls
+        runs = [run, *self.clients(run)]
+        everything, all_links = self.facts(runs)
+        merged = resolve([fact for fact, _ in everything], links=all_links)
+        mine = {(fact.trace_id, fact.span_id) for fact, _ in own}
+        alone = {s for c in [*merged.calls, *merged.silent] if mine >= set(c.spans) for s in c.spans}
+        loose = {
+            (fact.trace_id, fact.span_id)
+            for fact, event in sorted(own, key=lambda pair: stamp(pair[1]))
+            if not fact.manual and (event.get("by") == "job" or fact.aggregate)
+        }
+        return [call for call in calls if not loose >= set(call.spans) or alone & set(call.spans)]
+
+    def usage(self, run: str) -> dict[str, int]:
+        runs = [run] if "/" in run else [run, *self.clients(run)]
+        calls = [(call, one) for one in runs for call in self.calls(one)]
+        latest: dict[str, tuple[Any, Call]] = {}
+        counted = [call for call, _ in calls if call.id is None]
+        for call, one in calls:
+            place = (call.at_ns, ":".join(call.speaker), one)
+            if call.id is not None and (call.id not in latest or latest[call.id][0] < place):
+                latest[call.id] = (place, call)
+        counted += [call for _, call in latest.values()]
+        metered = [call for call in counted if call.requests]
+        priced = [call.cost for call in metered if call.cost is not None]
+        total = {
+            "calls": sum(call.requests for call in metered),
+            "unmetered": sum(not call.metered for call in counted),
+            "cached": sum(call.cached or 0 for call in metered),
+        }
+        total = {name: value for name, value in total.items() if value}
+        if metered:
+            total["prompt"] = sum(call.prompt for call in metered)
+            total["completion"] = sum(call.completion for call in metered)
+        if priced:
+            total["llm_pico"] = int(sum(priced) * 10**12)
         return total
 
     @staticmethod
     def numbers(event: dict[str, Any]) -> dict[str, int]:
-        if event["e"] == "usage":
-            return event["n"]
         return {f"cost:{event['source']}": event["micro_usd"]}
 
     def runs_of(self, event: dict[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from jobspan.model.fold import Fold
 from jobspan.model.numbers import Seen
 from jobspan.model.part import OPERATION, Part
 from jobspan.model.run import Run
-from jobspan.model.workspace import Process, Workspace
+from jobspan.model.workspace import BookedCall, Process, Workspace
 from tests.model.histories import History
 
 
@@ -33,6 +33,7 @@ class MemoryStore:
         self.plain: list[Entry] = []
         self.keyed: dict[tuple[str, ...], Entry] = {}
         self.stashes: dict[str, list[Any]] = {}
+        self.calls: dict[str, list[BookedCall]] = {}
         self.loaded = 0
 
     def _given(self, found: Iterable[Any]) -> list[Any]:
@@ -74,6 +75,22 @@ class MemoryStore:
     def load_items(self, run: str) -> list[Entry]:
         return self._given(e for e in self.keyed.values() if e.kind == "item" and e.run == run)
 
+    def load_usage(self, job: str, run: str | None) -> list[Entry]:
+        kinds = ("usage", "span", "path")
+        known = [e for e in [*self.plain, *self.keyed.values()] if e.kind in kinds and e.job == job]
+        return self._given(e for e in known if run in (None, e.run))
+
+    def load_unresolved(self) -> list[str]:
+        return [run.uid for run in self.runs.values() if run.facts_new]
+
+    def load_calls(self, run: str) -> list[BookedCall]:
+        return self._given(self.calls.get(run, []))
+
+    def load_calls_of_ids(self, job: str, ids: Iterable[str]) -> list[BookedCall]:
+        wanted = set(ids)
+        calls = [call for held in self.calls.values() for call in held]
+        return self._given(call for call in calls if call.job == job and call.id in wanted)
+
     def load_stash(self, part: str) -> list[Any]:
         return self._given(self.stashes.get(part, []))
 
@@ -88,6 +105,7 @@ class MemoryStore:
         self.writers |= copy.deepcopy(space.writers)
         self.plain += copy.deepcopy(space.entries)
         self.keyed |= copy.deepcopy(space.keyed)
+        self.calls |= copy.deepcopy(space.calls)
         for part in space.unstashed:
             self.stashes.pop(part, None)
         for part, events in space.stashed.items():

@@ -45,7 +45,7 @@ json_values = st.recursive(
         {"e": "close", **STAMP, "how": "exploded"},
         {"e": "close", **STAMP, "how": ["ok"]},
         {"e": "close", **STAMP},
-        {"e": "usage", **STAMP, "n": {"prompt": "7"}},
+        {"e": "usage", **STAMP, "u": [7]},
         {"e": "cost", **STAMP, "source": "apify", "micro_usd": 1.5},
         {"e": "note", **STAMP, "text": 7},
         {"e": "set", **STAMP, "c": {}, "f": {"error": {}}},

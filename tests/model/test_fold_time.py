@@ -90,6 +90,16 @@ def lost_event(count: int) -> Iterator[Event]:
     yield from events_of("C", ({"e": "add", "c": {"leads": 1}} for _ in range(count)), 2)
 
 
+def span_of_call(n: int) -> Event:
+    """A call seen by two instrumentations, one above the other."""
+    name, above = f"{n // 2}-{n % 2}", f"{n // 2}-1" if n % 2 == 0 else "root"
+    usage = {"in": 2 + n // 2 % 7, "out": 1, "m": "m", "sc": "one" if n % 2 else "two"}
+    return {
+        "e": "span",
+        "u": {"t": "T", "s": name, "p": above, "b": n // 2 * 1000, "e": n // 2 * 1000 + 900} | usage,
+    }
+
+
 CASES: dict[str, Callable[[int], Iterator[Event]]] = {
     "client runs": many_clients,
     "operations": many_operations,
@@ -97,7 +107,8 @@ CASES: dict[str, Callable[[int], Iterator[Event]]] = {
     "one item again and again": one_client(lambda n: {"e": "item", "key": "lead", "c": {"leads": n % 9}}),
     "items of two parts": items_of_two_parts,
     "errors": one_client(lambda n: {"e": "error", "type": "ValueError", "message": "bad", "item": str(n)}),
-    "keyed usage": one_client(lambda n: {"e": "usage", "n": {"calls": 1, "prompt": 2}, "key": f"r{n}"}),
+    "keyed usage": one_client(lambda n: {"e": "usage", "u": {"in": 2, "out": 0}, "key": f"r{n}"}),
+    "spans of calls": one_client(lambda n: span_of_call(n)),
     "one cost again and again": one_client(
         lambda n: {"e": "cost", "source": "apify", "micro_usd": n, "key": "a"}
     ),
@@ -124,7 +135,7 @@ def nanoseconds_an_event(write: Callable[[int], Iterator[Event]], count: int) ->
             fold.prepare(events[at : at + BATCH])
             for event in events[at : at + BATCH]:
                 fold.apply(event, "p")
-            fold.settle()
+            fold.settle(exact=at + BATCH >= len(events))
             store.write(fold.space)
             connection.execute("COMMIT")
         best = min(best, (time.process_time_ns() - start) / len(events))

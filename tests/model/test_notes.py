@@ -31,9 +31,7 @@ def test_the_whole_story_of_a_client_run() -> None:
     teller.close("A", 4)
     teller.operation("B", 5, "lead_scoring", "C")
     teller.at("B", 6, "add", c={"leads": 120, "retries": 2})
-    teller.at(
-        "B", 6, "usage", n={"calls": 1, "prompt": 1200, "completion": 300, "cached": 200, "llm_cost": 12_000}
-    )
+    teller.at("B", 6, "usage", u={"in": 1200, "out": 300, "cr": 200, "c": "0.012", "m": "gpt-4o"})
     for n in range(5):
         teller.at("B", 8, "error", type="ValueError", message="bad profile", item=f"lead {17 + n}")
     teller.close("B", 65)
@@ -49,7 +47,7 @@ def test_the_whole_story_of_a_client_run() -> None:
         " (120 leads, 2 retries, 1,500 tokens, $0.012)",
         "2026-05-28 20:27:46 UTC  ✗ upload: Failed in 1.0 s — HTTPError: 503 from server",
         "errors: 5 × ValueError: bad profile — first lead 17",
-        "1 LLM call: 1,200 tokens in (200 cached) + 300 out; $0.012",
+        "1 call: 1,200 in (200 cached) + 300 out = 1,500; $0.0120; gpt-4o ×1",
         "apify costs: $0.1834",
         "2026-05-28 20:27:48 UTC  Completed_with_errors after 1 min 7 s",
     ]
@@ -117,12 +115,11 @@ def test_durations_are_read_at_a_glance(seconds: float, text: str) -> None:
 
 def test_calls_without_usage_are_not_shown_as_zero_tokens() -> None:
     teller = Teller()
-    teller.at("J", 1, "usage", n={"calls": 1, "unmetered": 1, "unpriced": 1})
-    assert "1 LLM call, no usage reported" in teller.job().system_notes
-    teller.at("J", 1, "usage", n={"calls": 1, "prompt": 5, "completion": 1, "llm_cost": 2})
+    teller.at("J", 1, "usage", u={"me": False})
+    assert "1 call reported no usage" in teller.job().system_notes
+    teller.at("J", 1, "usage", u={"in": 5, "out": 1, "c": "0.000002"})
     notes = teller.job().system_notes
-    assert "2 LLM calls: 5 tokens in + 1 out; at least $0.000002" in notes
-    assert "1 call reported no usage" in notes
+    assert "1 call: 5 in + 1 out = 6; ≥ $0.0000020; 1 call reported no usage" in notes
 
 
 def ended(text: str, count: int) -> tuple[Run, list[Part], list[Entry]]:

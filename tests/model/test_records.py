@@ -33,7 +33,7 @@ def told() -> Teller:
     teller = Teller()
     teller.client("C", 1.0015)
     teller.operation("O", 2, "score", "C")
-    teller.at("O", 2, "usage", n={"calls": 1, "prompt": 7, "llm_cost": 183_400}, key="a")
+    teller.at("O", 2, "usage", u={"in": 7, "out": 0, "c": "0.1834"}, key="a")
     teller.at("O", 2, "add", c={"leads": 3, "calls made": 2})
     teller.close("O", 3)
     return teller
@@ -54,7 +54,7 @@ def test_values_are_json_with_instants_in_utc_and_money_as_text() -> None:
     assert run["start_time"] == "2026-05-28T20:26:41.001Z"
     assert run["end_time"] is None
     assert run["status"] == "Running"
-    assert (run["cost_usd"], run["total_tokens"], run["completion_tokens"]) == ("0.1834", 7, None)
+    assert (run["cost_usd"], run["total_tokens"], run["completion_tokens"]) == ("0.1834", 7, 0)
     assert run["posts_processed"] is None
     assert run["counts"] == {"calls made": 2, "leads": 3}
 

@@ -106,11 +106,11 @@ def test_an_error_of_a_winner_makes_it_completed_with_errors_and_of_a_loser_does
     teller.client("C1", 1, part="scoring", attempt=1)
     teller.at("C1", 1, "error", type="ValueError", message="bad")
     teller.at("C1", 1, "add", c={"leads": 7})
-    teller.at("C1", 1, "usage", n={"calls": 1, "prompt": 10}, key="a")
+    teller.at("C1", 1, "usage", u={"in": 10, "out": 0}, key="a")
     teller.close("C1", 2, "failed", "ValueError", "bad")
     teller.client("C2", 3, part="scoring", attempt=2)
     teller.at("C2", 3, "add", c={"leads": 5})
-    teller.at("C2", 3, "usage", n={"calls": 1, "prompt": 20}, key="b")
+    teller.at("C2", 3, "usage", u={"in": 20, "out": 0}, key="b")
     assert teller.run().status is Status.RUNNING
     teller.close("C2", 4)
     run = teller.run()
@@ -238,7 +238,7 @@ def test_job_totals_count_a_key_once_whoever_booked_it() -> None:
     for uid, name, micro in (("C", "Wilson", 5), ("D", "Smith", 7)):
         teller.client(uid, 1, name)
         teller.at(uid, micro, "cost", source="apify", micro_usd=micro, key="run1")
-        teller.at(uid, micro, "usage", n={"calls": 1, "prompt": micro}, key="resp1")
+        teller.at(uid, micro, "usage", u={"in": micro, "out": 0}, key="resp1")
     assert (str(teller.run().cost_usd), str(teller.run("Smith").cost_usd)) == ("0.000005", "0.000007")
     assert (str(teller.job().cost_usd), teller.job().prompt_tokens) == ("0.000007", 7)
     assert str(teller.run().apify_api_costs) == "0.000005"

@@ -1,9 +1,12 @@
-"""`jobspan usage`: tokens and costs by client, job or model."""
+"""`jobspan usage`: tokens and costs by client, model, job or day."""
 
 from __future__ import annotations
 
+import csv
+import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from datetime import tzinfo
 from typing import Any, get_args
 
 import click
@@ -11,29 +14,55 @@ import click
 from jobspan.cli import words
 from jobspan.cli.json_text import write_array
 from jobspan.cli.opening import ledger_option, reading, settings_of_command
-from jobspan.ledger.spending import UsageBy
+from jobspan.ledger.spending import UsageBy, month_range
 from jobspan.model.record import UsageRow
+from jobspan.model.text import neutralise_cell
 
 
 @click.command("usage")
 @click.option(
     "--by", type=click.Choice(get_args(UsageBy)), default="client", show_default=True, help="One line each."
 )
-@click.option("--json", "as_json", is_flag=True, help="A JSON array.")
+@click.option("--month", metavar="YYYY-MM", help="Only this month, in the configured zone.")
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), help="Default: table.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json: an array.")
+@click.option("--csv", "as_csv", is_flag=True, help="The same as --format csv.")
 @ledger_option(hidden=True)
-def command(by: UsageBy, as_json: bool) -> None:
+def command(by: UsageBy, month: str | None, form: str | None, as_json: bool, as_csv: bool) -> None:
     """Add up tokens, costs and calls.
 
     A cost with ≥ before it is a lower bound: the price of some calls is not known.
     """
-    with reading(settings_of_command()) as reader:
-        rows = reader.usage(by)
-    if as_json:
+    chosen = {form} - {None} | ({"json"} if as_json else set()) | ({"csv"} if as_csv else set())
+    if len(chosen) > 1:
+        raise click.UsageError(f"{' and '.join(sorted(map(str, chosen)))} exclude each other")
+    settings = settings_of_command()
+    _check_month(month, settings.timezone)
+    with reading(settings) as reader:
+        rows = reader.usage(by, month=month)
+    if chosen == {"json"}:
         write_array(_named(row, by) for row in rows)
+    elif chosen == {"csv"}:
+        _write_csv(rows, by)
     elif rows:
         _show(rows, by)
     else:
         click.echo("No usage recorded yet.")
+
+
+def _check_month(month: str | None, zone: tzinfo) -> None:
+    try:
+        if month is not None:
+            month_range(month, zone)
+    except ValueError:
+        raise click.UsageError(f"--month {month}: write it as 2026-05") from None
+
+
+def _write_csv(rows: Sequence[UsageRow], by: UsageBy) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow([by, *(spec.name for spec in fields(UsageRow) if spec.name != "name")])
+    for row in rows:
+        writer.writerow([neutralise_cell(value) for value in _named(row, by).values()])
 
 
 def _named(row: UsageRow, by: UsageBy) -> dict[str, Any]:

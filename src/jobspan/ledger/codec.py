@@ -12,7 +12,7 @@ from jobspan.model.numbers import Counters, Seen, Stamp
 from jobspan.model.part import NEVER, Ending, Part
 from jobspan.model.run import Run
 from jobspan.model.status import Left, Status
-from jobspan.model.workspace import Process
+from jobspan.model.workspace import BookedCall, Process
 
 Row = tuple[Any, ...]
 
@@ -53,6 +53,9 @@ _RUN_PLAIN = (
     "client_errors",
     "client_end_ns",
     "shared",
+    "facts",
+    "facts_new",
+    "loose",
 )
 
 
@@ -191,6 +194,18 @@ def read_entry(row: Row) -> Entry:
     """Return the entry of a row of `queries.KEYED` and its like."""
     kind, part, top, run, job, at_ns, writer, seq, text, source, key = row
     return Entry(kind, part, top, run, job, (at_ns, writer, seq), json.loads(text), source, key)
+
+
+def call_row(call: BookedCall) -> Row:
+    """Return the row of a call."""
+    names = (call.run, call.job, call.part, call.id, call.at_ns, call.speaker, call.model, call.provider)
+    return (*names, _dump(call.sums))
+
+
+def read_call(row: Row) -> BookedCall:
+    """Return the call of a row of `queries.CALLS` and its like."""
+    run, job, part, id, at_ns, speaker, model, provider, sums = row
+    return BookedCall(run, job, part, id, at_ns, speaker, model, provider, json.loads(sums))
 
 
 def stash_row(part: str, event: Event) -> Row:

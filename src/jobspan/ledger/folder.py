@@ -19,6 +19,7 @@ from jobspan.journal.identity import ProcessIdentity, is_gone
 from jobspan.journal.place import Place
 from jobspan.ledger import queries
 from jobspan.ledger.connection import check_version
+from jobspan.ledger.price import price_of
 from jobspan.ledger.run_ids import settle_run_ids
 from jobspan.ledger.store import SqliteStore, select_many
 from jobspan.model.event import Event, read_event
@@ -138,6 +139,8 @@ class Folder:
         batch += [(event, process) for process, text in extra if (event := read_event(text)) is not None]
         fold_events(connection, batch, self._claim)
         self._look_for_the_dead(connection, journals, touched, sweep)
+        if sweep and not result.more:
+            resolve_usage(connection)
         connection.executemany(
             queries.PUT_JOURNAL, [(j.name, j.process, j.offset, j.skipped, j.done) for j in touched]
         )
@@ -233,7 +236,7 @@ class Folder:
             self._sweep(fold, store, journals)
             settle_run_ids(connection, fold.space, self._claim)
         if fold.space.parts or fold.space.runs or fold.space.processes:
-            fold.settle()
+            fold.settle(exact=False)
             store.write(fold.space)
 
     def _is_writer_dead(self, journal: _Journal) -> bool:
@@ -309,13 +312,22 @@ def fold_events(connection: sqlite3.Connection, batch: Batch, claim: Claim) -> N
 
 def _fold_all(connection: sqlite3.Connection, batch: Batch, claim: Claim) -> None:
     store = SqliteStore(connection)
-    fold = Fold(store)
+    fold = Fold(store, price_of)
     fold.prepare([event for event, _ in batch])
     for event, process in batch:
         fold.apply(event, process)
-    fold.settle()
+    fold.settle(exact=False)
     settle_run_ids(connection, fold.space, claim)
     store.write(fold.space)
+
+
+def resolve_usage(connection: sqlite3.Connection) -> None:
+    """Resolve the calls of large runs, left for later while their facts came in."""
+    store = SqliteStore(connection)
+    if store.load_unresolved():
+        fold = Fold(store)
+        fold.settle()
+        store.write(fold.space)
 
 
 def forget_pruned(connection: sqlite3.Connection, place: Place, keep_seconds: float, keep_bytes: int) -> None:

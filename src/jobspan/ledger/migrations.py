@@ -153,7 +153,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
         """
-        CREATE TABLE calls (
+        CREATE TABLE api_calls (
             destination TEXT NOT NULL,
             month TEXT NOT NULL,             -- YYYY-MM, UTC
             calls INTEGER NOT NULL,
@@ -169,5 +169,25 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
         "INSERT OR IGNORE INTO facts VALUES ('ledger', lower(hex(randomblob(6))))",
+    ),
+    (
+        # The calls of models that each run made, resolved from its usage facts.
+        """
+        CREATE TABLE calls (
+            run TEXT NOT NULL,
+            job TEXT NOT NULL,
+            part TEXT NOT NULL,
+            id TEXT,                         -- the provider's or the caller's: counts once in a job
+            at_ns INTEGER NOT NULL,
+            speaker TEXT NOT NULL,           -- which fact's numbers hold
+            model TEXT,
+            provider TEXT,
+            sums TEXT NOT NULL               -- JSON: tokens, cost in pico-USD, ...
+        )
+        """,
+        "CREATE INDEX calls_by_run ON calls (run)",
+        "CREATE INDEX calls_by_id ON calls (id) WHERE id IS NOT NULL",
+        "CREATE INDEX calls_by_time ON calls (at_ns)",
+        "CREATE INDEX runs_unresolved ON runs (uid) WHERE instr(data, '\"facts_new\":') > 0",
     ),
 )

@@ -291,12 +291,12 @@ class Outbox:
     def calls(self) -> int:
         """Return the calls made in this month (UTC)."""
         place = (self.destination, _month(_clock.now_ns()))
-        row = self._read(lambda c: c.execute(queries.CALLS, place).fetchone(), 1.0)
+        row = self._read(lambda c: c.execute(queries.API_CALLS, place).fetchone(), 1.0)
         return 0 if row is None else row[0]
 
     def _count(self, connection: sqlite3.Connection, calls: int, now_ns: int) -> None:
         if calls:
-            connection.execute(queries.COUNT_CALL, (self.destination, _month(now_ns), calls))
+            connection.execute(queries.COUNT_API_CALL, (self.destination, _month(now_ns), calls))
 
     # --- transactions
 

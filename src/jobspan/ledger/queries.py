@@ -21,6 +21,13 @@ PROCESS = "SELECT uid, about, last_ns, gone_ns FROM processes WHERE uid = ?"
 WRITER = "SELECT seen FROM writers WHERE writer = ?"
 _ENTRY = "SELECT kind, part, top, run, job, at_ns, writer, seq, data, source, key FROM entries"
 KEYED = _ENTRY + " WHERE job = ? AND kind = ? AND source = ? AND key = ?"
+_FACTS = _ENTRY + " WHERE job = ? AND kind IN ('usage', 'span', 'path')"
+FACTS_OF_RUN = _FACTS + " AND run = ?"
+FACTS_OF_JOB = _FACTS
+UNRESOLVED = "SELECT uid FROM runs WHERE instr(data, '\"facts_new\":') > 0"
+_CALL = "SELECT run, job, part, id, at_ns, speaker, model, provider, sums FROM calls"
+CALLS_OF_RUN = _CALL + " WHERE run = ?"
+CALLS_OF_IDS = _CALL + " WHERE id IN ({many})"
 STASH = "SELECT data FROM entries WHERE job = '' AND run = ? AND kind = 'stash' ORDER BY id"
 """Events that came before the open event of their part."""
 ENDS = "SELECT uid, end_ns FROM runs WHERE job = ? AND kind = 'c' AND end_ns IS NOT NULL ORDER BY end_ns DESC"
@@ -35,6 +42,8 @@ PUT_ENTRY = (
 )
 FORGET_PLACE = "DELETE FROM entries WHERE job = ? AND kind = ? AND source = ? AND key = ? AND top = ?"
 """A keyed entry takes the place of the one before."""
+FORGET_CALLS = "DELETE FROM calls WHERE run = ?"
+PUT_CALL = "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 FORGET_STASH = "DELETE FROM entries WHERE job = '' AND run = ? AND kind = 'stash'"
 PUT_PROCESS = "INSERT OR REPLACE INTO processes VALUES (?, ?, ?, ?)"
 PUT_WRITER = "INSERT OR REPLACE INTO writers VALUES (?, ?)"
@@ -68,15 +77,24 @@ PARTS_OF_RUN = _PART + " WHERE run = ?"
 PARTS_OF_JOB = _PART + " WHERE run IN (SELECT uid FROM runs WHERE job = ?)"
 TOLD_OF_RUN = _ENTRY + " WHERE job = ? AND run = ? AND kind IN ('note', 'skip', 'error') LIMIT 20000"
 TOLD_OF_JOB = _ENTRY + " WHERE job = ? AND kind IN ('note', 'skip', 'error') LIMIT 200000"
-_SPEND = (
-    "SELECT e.kind, e.job, e.run, e.source, e.key, e.data, r.kind, r.label, j.run_id"
-    " FROM entries e JOIN runs r ON r.uid = e.run JOIN runs j ON j.uid = e.job"
-    " WHERE e.kind IN ('usage', 'cost')"
+_OWNERS = " JOIN runs r ON r.uid = s.run JOIN runs j ON j.uid = s.job"
+_OF_JOB = " AND s.job = coalesce(:job, s.job)"
+SPENT_ON_CALLS = (
+    "SELECT s.id, s.job, s.run, s.at_ns, s.model, s.sums, r.kind, r.label, j.run_id FROM calls s"
+    + _OWNERS
+    + " WHERE 1"
+    + _OF_JOB
+    + " ORDER BY s.at_ns, s.speaker, s.run"
 )
-_OLDEST_FIRST = " ORDER BY e.at_ns, e.writer, e.seq"
-USAGE = _SPEND + _OLDEST_FIRST
-"""All usage and cost, oldest first: of equal keys the last one holds."""
-USAGE_OF_JOB = _SPEND + " AND e.job = ?" + _OLDEST_FIRST
+"""All calls of models, oldest first: of equal ids the last one holds."""
+SPENT_OTHERWISE = (
+    "SELECT s.source, s.key, s.job, s.run, s.at_ns, s.data, r.kind, r.label, j.run_id FROM entries s"
+    + _OWNERS
+    + " WHERE s.kind = 'cost'"
+    + _OF_JOB
+    + " ORDER BY s.at_ns, s.writer, s.seq"
+)
+"""All other costs, oldest first: of equal keys the last one holds."""
 SET_BY_HAND = """
 SELECT r.uid, r.kind, r.job, r.label, r.run_id, r.status, r.start_ns, r.end_ns, r.data, j.run_id
 FROM runs r JOIN runs j ON j.uid = r.job
@@ -224,10 +242,10 @@ PUT_DELIVERED_AT = (
     "INSERT INTO destinations (name, delivered_ns) VALUES (:name, :now)"
     " ON CONFLICT (name) DO UPDATE SET delivered_ns = :now, reason = NULL"
 )
-COUNT_CALL = (
-    "INSERT INTO calls VALUES (?, ?, ?)"
+COUNT_API_CALL = (
+    "INSERT INTO api_calls VALUES (?, ?, ?)"
     " ON CONFLICT (destination, month) DO UPDATE SET calls = calls + excluded.calls"
 )
-CALLS = "SELECT calls FROM calls WHERE destination = ? AND month = ?"
+API_CALLS = "SELECT calls FROM api_calls WHERE destination = ? AND month = ?"
 PUT_CANCEL = "INSERT OR IGNORE INTO cancels VALUES (?, ?, ?)"
 CANCELS = "SELECT job, by FROM cancels WHERE job IN ({many})"

@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 
 from jobspan.ledger import codec, queries
-from jobspan.ledger.spending import UsageBy, usage_rows
+from jobspan.ledger.spending import UsageBy, month_range, usage_rows
 from jobspan.ledger.store import select_many
 from jobspan.model.entry import Entry
 from jobspan.model.part import OPERATION, Part, winners
@@ -123,15 +123,21 @@ class LedgerReader:
         """Whether a part of this name was opened."""
         return self._connection.execute(queries.HAS_PART, (uid,)).fetchone() is not None
 
-    def usage(self, by: UsageBy, *, job: str | None = None) -> list[UsageRow]:
-        """Return tokens, cost and calls by client, job (run id) or model; each key counts once per job.
+    def usage(self, by: UsageBy, *, job: str | None = None, month: str | None = None) -> list[UsageRow]:
+        """Return tokens, cost and calls by client, model, job (run id) or day; an id counts once per job.
 
         Args:
             by: What the rows are named by.
             job: Only of the job with this run id.
+            month: Only what was spent in this month, ``YYYY-MM`` in the configured zone.
+
+        Raises:
+            ValueError: The month is none.
         """
         uid = None if job is None else self.job_uid(job) or job
-        return usage_rows(self._connection, by, uid)
+        if month is None:
+            return usage_rows(self._connection, by, uid, self._zone)
+        return usage_rows(self._connection, by, uid, self._zone, month_range(month, self._zone))
 
     def _run(self, uid: str) -> Run | None:
         row = self._connection.execute(queries.RUN, (uid,)).fetchone()

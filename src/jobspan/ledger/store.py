@@ -13,7 +13,7 @@ from jobspan.model.event import Event
 from jobspan.model.numbers import Seen
 from jobspan.model.part import Part
 from jobspan.model.run import Run
-from jobspan.model.workspace import Process, Workspace
+from jobspan.model.workspace import BookedCall, Process, Workspace
 
 _AT_ONCE = 500
 """Parameters in one query; SQLite's old limit is 999."""
@@ -94,6 +94,20 @@ class SqliteStore:
     def load_items(self, run: str) -> list[Entry]:
         return [codec.read_entry(row) for row in self._connection.execute(queries.ITEMS, {"run": run})]
 
+    def load_usage(self, job: str, run: str | None) -> list[Entry]:
+        query, values = (queries.FACTS_OF_JOB, (job,)) if run is None else (queries.FACTS_OF_RUN, (job, run))
+        return [codec.read_entry(row) for row in self._connection.execute(query, values)]
+
+    def load_unresolved(self) -> list[str]:
+        return [uid for (uid,) in self._connection.execute(queries.UNRESOLVED)]
+
+    def load_calls(self, run: str) -> list[BookedCall]:
+        return [codec.read_call(row) for row in self._connection.execute(queries.CALLS_OF_RUN, (run,))]
+
+    def load_calls_of_ids(self, job: str, ids: Iterable[str]) -> list[BookedCall]:
+        rows = select_many(self._connection, queries.CALLS_OF_IDS, ids)
+        return [call for call in map(codec.read_call, rows) if call.job == job]
+
     def load_stash(self, part: str) -> list[Event]:
         return [json.loads(row[0]) for row in self._connection.execute(queries.STASH, (part,))]
 
@@ -113,6 +127,8 @@ class SqliteStore:
         put(queries.PUT_FACT, [("version", str(version + len(space.runs) - 1))])
         put(queries.FORGET_PLACE, space.keyed)
         put(queries.PUT_ENTRY, map(codec.entry_row, [*space.entries, *space.keyed.values()]))
+        put(queries.FORGET_CALLS, ((run,) for run in space.calls))
+        put(queries.PUT_CALL, (codec.call_row(call) for calls in space.calls.values() for call in calls))
         put(queries.FORGET_STASH, ((part,) for part in space.unstashed))
         waiting = ((part, event) for part, events in space.stashed.items() for event in events)
         put(queries.PUT_ENTRY, (codec.stash_row(part, event) for part, event in waiting))

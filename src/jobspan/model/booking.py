@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from jobspan.model.entry import Entry, read_entry
+from jobspan.model.entry import Entry, path_entries, read_entry
 from jobspan.model.event import Event
 from jobspan.model.numbers import Sums, add_sums
 from jobspan.model.part import CLIENT_RUN, Part, winners
 from jobspan.model.run import Run
+from jobspan.model.spending import book_fact
 from jobspan.model.workspace import Workspace
 
 
@@ -16,14 +17,22 @@ def book(space: Workspace, part: Part, event: Event) -> None:
     """Book one entry on an opened part."""
     assert part.run is not None
     assert part.job is not None
-    entry = read_entry(event, part.uid, part.top or part.uid, part.run, part.job)
+    place = (part.uid, part.top or part.uid, part.run, part.job)
+    if event["e"] == "path":
+        for link in path_entries(event, *place):
+            book_fact(space, link)
+        return
+    entry = read_entry(event, *place)
     if entry.kind == "error":
         part.errors += 1
     elif entry.kind == "skip":
         part.skipped = min(text for text in (part.skipped, entry.data["text"] or "skipped") if text)
     if entry.kind == "item":
         _book_item(space, part, entry)
-    elif entry.kind in ("usage", "cost"):
+    elif entry.kind in ("usage", "span"):
+        book_fact(space, entry)
+        return
+    elif entry.kind == "cost":
         _book_spend(space, part, entry)
     space.hold(entry)
 

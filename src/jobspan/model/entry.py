@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jobspan.model.event import Event
 from jobspan.model.numbers import Stamp, Sums
+from jobspan.model.usage.fact import UsageFact
 from jobspan.model.validation import is_object
-
-USAGE_NUMBERS = ("calls", "prompt", "completion", "cached", "reasoning", "unmetered", "unpriced", "llm_cost")
 
 
 @dataclass(slots=True)
@@ -47,6 +47,23 @@ class Entry:
         return numbers
 
     @property
+    def fact(self) -> UsageFact:
+        """Return the usage fact of a `usage` or `span` entry; one booked by hand has no span of its own."""
+        fact = UsageFact.from_dict(self.data["u"])
+        if self.kind == "span":
+            return fact
+        at_ns, writer, seq = self.stamp
+        name = f"{writer}!{seq:020}"
+        return replace(
+            fact,
+            span_id=name,
+            start_ns=at_ns,
+            end_ns=at_ns,
+            manual=True,
+            response_id=self.key or fact.response_id,
+        )
+
+    @property
     def counts(self) -> Sums:
         """Return what an item adds to the counters of its part."""
         numbers: Sums = self.data.get("c", {})
@@ -56,17 +73,28 @@ class Entry:
 def read_entry(event: Event, part: str, top: str, run: str, job: str) -> Entry:
     """Return the entry an event makes; without a key of its own nothing ever replaces it."""
     stamp: Stamp = (event["t"], event["w"], event["q"])
-    key = event.get("key")
+    key = _span_key(event) if event["e"] == "span" else event.get("key")
     source = str(event.get("source") or "")
     return Entry(
         event["e"], part, top, run, job, stamp, _data(event), source, None if key is None else str(key)
     )
 
 
+def path_entries(event: Event, part: str, top: str, run: str, job: str) -> Iterator[Entry]:
+    """Yield an entry for each link of a path from a span with usage up to its run."""
+    stamp: Stamp = (event["t"], event["w"], event["q"])
+    for span, parent in event["up"].items():
+        yield Entry("path", part, top, run, job, stamp, {"p": parent}, "", f"{event['tr']}:{span}")
+
+
+def _span_key(event: Event) -> str:
+    return f"{event['u']['t']}:{event['u']['s']}"
+
+
 def _data(event: Event) -> dict[str, Any]:
     kind = event["e"]
-    if kind == "usage":
-        return {"n": _whole(event.get("n")), "model": event.get("model"), "provider": event.get("provider")}
+    if kind in ("usage", "span"):
+        return {name: event[name] for name in ("u", "by", "void") if event.get(name)}
     if kind == "cost":
         micro = event.get("micro_usd")
         return {"n": {f"cost:{event.get('source', '')}": micro} if isinstance(micro, int) else {}}

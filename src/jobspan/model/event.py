@@ -18,7 +18,9 @@ and by kind::
     note      text
     skip      reason
     error     type, message, item, place
-    usage     key, model, provider, n {prompt, completion, cached, reasoning, cost ...}
+    usage     u: a fact booked by hand (see `UsageFact.to_dict`, without its span id); key
+    span      u: a fact read from a span; by: only|job where its run was guessed; void: it is elsewhere
+    path      tr: trace id; up {span id: parent span id} of spans without usage that have some beneath
     cost      key, source, micro_usd
     close     how, type, message, lane
 

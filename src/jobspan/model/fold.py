@@ -16,15 +16,16 @@ from jobspan.model.numbers import Seen
 from jobspan.model.part import CLIENT_RUN, JOB, NEVER, OPERATION, Ending, Part
 from jobspan.model.run import client_run_uid
 from jobspan.model.settling import settle
+from jobspan.model.spending import settle_usage
 from jobspan.model.status import Left
-from jobspan.model.workspace import Store, Workspace
+from jobspan.model.workspace import Pricing, Store, Workspace
 
 
 class Fold:
     """One pass: `prepare`, `apply` each event, `settle`; then write back what `space` says changed."""
 
-    def __init__(self, store: Store) -> None:
-        self.space = Workspace(store)
+    def __init__(self, store: Store, price: Pricing | None = None) -> None:
+        self.space = Workspace(store, price)
         self.repeated = 0
         """How many events had been applied before."""
 
@@ -79,9 +80,14 @@ class Fold:
                 self.space.touch(part)
                 self.space.ended[part.uid] = part
 
-    def settle(self) -> None:
-        """Derive everything that follows from what was applied."""
+    def settle(self, *, exact: bool = True) -> None:
+        """Derive everything that follows from what was applied.
+
+        With `exact` False the usage of large runs is left for later until it has doubled, so that a run
+        told in many passes costs no more than two resolutions of the whole.
+        """
         settle(self.space)
+        settle_usage(self.space, exact=exact)
 
     def _take(self, part: Part, event: Event) -> bool:
         """Whether an event is new; notes that it is known from now on."""
@@ -141,7 +147,8 @@ class Fold:
             _close(part, event)
             self.space.ended[part.uid] = part
             return
-        part.last_ns = max(part.last_ns, event["t"])
+        if kind != "path":
+            part.last_ns = max(part.last_ns, event["t"])
         if kind == "add":
             epoch = event.get("x") or 0
             for name, delta in event["c"].items():

@@ -19,8 +19,10 @@ from jobspan.model.part import Part, winners
 from jobspan.model.record import instant
 from jobspan.model.run import Run
 from jobspan.model.settling import LAST_SEEN
+from jobspan.model.spending import cost_of, summary_of
 from jobspan.model.status import Status
 from jobspan.model.text import clip, multi_line, one_line
+from jobspan.model.usage.summary import usage_line
 
 NOTES_LIMIT = 8_000
 ERROR_LIMIT = 2_000
@@ -30,6 +32,10 @@ _LINE_LIMIT = 300
 _TICK = {Status.COMPLETED: "✓", Status.COMPLETED_WITH_ERRORS: "!", Status.RUNNING: "…"}
 _NO_TICKS = str.maketrans(dict.fromkeys("✓✔✅☑", "*"))
 _COLUMN_ORDER = ("posts", "leads", "items")
+_GUESSES = {
+    "by:only": "LLM calls given to this client run because no other was open, for lack of a context",
+    "by:job": "LLM calls not attributed to any client run, for lack of a context",
+}
 _ONE = {"posts": "post", "leads": "lead", "items": "item"}
 
 
@@ -69,9 +75,9 @@ def numbers_text(counts: Sums, spend: Sums | None = None) -> str:
     spend = spend or {}
     if "prompt" in spend or "completion" in spend:
         parts.append(amount(spend.get("prompt", 0) + spend.get("completion", 0), "token", "tokens"))
-    micro = sum(value for name, value in spend.items() if name == "llm_cost" or name.startswith("cost:"))
-    if micro:
-        parts.append(f"${money_text(micro)}")
+    cost = cost_of(spend)
+    if cost:
+        parts.append(f"${cost:f}")
     return ", ".join(parts)
 
 
@@ -234,33 +240,17 @@ def _client_lines(run: Run) -> list[str]:
 
 def _spend_lines(run: Run) -> list[str]:
     spend = run.spend
-    lines: list[str] = []
-    if spend.get("calls") or spend.get("prompt") or spend.get("completion"):
-        lines.append(_usage_line(spend))
-    if spend.get("unmetered") and ("prompt" in spend or "completion" in spend):
-        lines.append(f"{amount(spend['unmetered'], 'call', 'calls')} reported no usage")
+    summary = summary_of(spend)
+    lines = [text] if (text := usage_line(summary)) else []
+    if summary.unpriced:
+        names = [_short(name) for name in summary.unpriced_models[:_LISTED]]
+        lines.append(f"no price known for {amount(summary.unpriced, 'call', 'calls')} of {', '.join(names)}")
+    lines += [f"{calls}: {spend[name]:,}" for name, calls in _GUESSES.items() if spend.get(name)]
     for name, micro in sorted(spend.items()):
         if name.startswith("cost:"):
             source = _short(name.removeprefix("cost:")) or "other"
             lines.append(f"{source} costs: ${money_text(micro)}")
     return lines
-
-
-def _usage_line(spend: Sums) -> str:
-    calls = amount(spend.get("calls", 0), "LLM call", "LLM calls")
-    if "prompt" not in spend and "completion" not in spend:
-        text = f"{calls}, no usage reported"
-    else:
-        text = f"{calls}: {spend.get('prompt', 0):,} tokens in"
-        if spend.get("cached"):
-            text += f" ({spend['cached']:,} cached)"
-        text += f" + {spend.get('completion', 0):,} out"
-        if spend.get("reasoning"):
-            text += f" ({spend['reasoning']:,} reasoning)"
-    if "llm_cost" in spend:
-        least = "at least " if spend.get("unpriced") else ""
-        text += f"; {least}${money_text(spend['llm_cost'])}"
-    return text
 
 
 def _late_lines(tops: Sequence[Part]) -> list[str]:

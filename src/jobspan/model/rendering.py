@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
 from typing import Any
 
 from jobspan.model.columns import COUNTERS, SPECIAL_COUNTERS
@@ -15,8 +16,10 @@ from jobspan.model.numbers import Sums
 from jobspan.model.part import Part
 from jobspan.model.record import ClientRunRecord, JobRecord, OperationRecord, dollars, instant
 from jobspan.model.run import Run
+from jobspan.model.spending import cost_of
 from jobspan.model.status import Status
 from jobspan.model.text import clip
+from jobspan.model.usage.number import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def client_run_record(
         completion_tokens=tokens["completion"],
         total_tokens=tokens["total"],
         apify_api_costs=dollars(_sum(run.spend.get("cost:apify"), run.counts.get("apify_api_costs"))),
-        cost_usd=dollars(_cost(run)),
+        cost_usd=_cost(run),
         counts=_shown_counts(counts),
         attempts=run.attempts,
         operations=tuple(operation_record(part) for part in operations),
@@ -104,7 +107,7 @@ def job_record(
         prompt_tokens=tokens["prompt"],
         completion_tokens=tokens["completion"],
         total_tokens=tokens["total"],
-        cost_usd=dollars(_cost(job)),
+        cost_usd=_cost(job),
         client_runs=tuple(client_runs),
     )
 
@@ -121,10 +124,11 @@ def _tokens(run: Run) -> dict[str, int | None]:
     }
 
 
-def _cost(run: Run) -> int | None:
-    known = [micro for name, micro in run.spend.items() if name == "llm_cost" or name.startswith("cost:")]
+def _cost(run: Run) -> Decimal | None:
     set_by_hand = [run.counts[name] for name in ("cost_usd", "apify_api_costs") if name in run.counts]
-    return sum(known) + sum(set_by_hand) if known or set_by_hand else None
+    by_hand = dollars(sum(set_by_hand)) if set_by_hand else None
+    known = cost_of(run.spend)
+    return by_hand if known is None else plain(known + by_hand) if by_hand is not None else known
 
 
 def _sum(*values: int | None) -> int | None:

@@ -60,6 +60,13 @@ class Run:
     shared: bool = False
     """Of a client run: whether its job has its share."""
 
+    facts: int = 0
+    """How many usage facts were booked in it."""
+    facts_new: int = 0
+    """How many of them came since its calls were last resolved."""
+    loose: bool = False
+    """Of a job: whether it holds facts that may be about calls of its client runs."""
+
     @property
     def is_opened(self) -> bool:
         """Whether its own open event was seen."""

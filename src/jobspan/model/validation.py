@@ -67,6 +67,14 @@ def _is_key(value: Any) -> bool:
     return isinstance(value, str) or _is_int(value)
 
 
+def _is_span(value: Any) -> bool:
+    return is_object(value) and _is_name(value.get("t")) and _is_name(value.get("s"))
+
+
+def _is_path(value: Any) -> bool:
+    return is_object(value) and all(map(_is_name, value)) and all(map(_is_name, value.values()))
+
+
 def _is_flag(value: Any) -> bool:
     return value in (0, 1)
 
@@ -98,7 +106,9 @@ _OPTIONAL: Mapping[str, Mapping[str, Check]] = {
     "note": {"text": _is_text},
     "skip": {"reason": _is_text},
     "error": {"type": _is_text, "message": _is_text, "item": _is_text, "place": _is_text},
-    "usage": {"key": _is_key, "source": _is_text, "model": _is_text, "provider": _is_text},
+    "usage": {"key": _is_key, "by": ("only", "job").__contains__},
+    "span": {"by": ("only", "job").__contains__, "void": _is_flag},
+    "path": {},
     "cost": {"key": _is_key, "source": _is_text},
     "close": {"type": _is_text, "message": _is_text, "lane": _is_int},
     "process": {},
@@ -107,7 +117,9 @@ _REQUIRED: Mapping[str, Mapping[str, Check]] = {
     "open": {"kind": ("j", "c", "o").__contains__, "job": _is_name, "name": _is_text},
     "add": {"c": _is_counts},
     "item": {"c": _is_counts},
-    "usage": {"n": _is_counts},
+    "usage": {"u": is_object},
+    "span": {"u": _is_span},
+    "path": {"tr": _is_name, "up": _is_path},
     "cost": {"micro_usd": _is_count},
     "close": {"how": _is_left},
     "process": {"process": _is_name},

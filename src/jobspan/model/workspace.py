@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from jobspan.model.entry import Entry
 from jobspan.model.event import Event
-from jobspan.model.numbers import Seen
+from jobspan.model.numbers import Seen, Sums
 from jobspan.model.part import JOB, Kind, Part
 from jobspan.model.run import Run, Share
+from jobspan.model.usage.fact import UsageFact
 
 
 @dataclass(slots=True)
@@ -28,6 +29,28 @@ class Process:
         return self.gone_ns is not None and self.last_ns <= self.gone_ns
 
 
+@dataclass(frozen=True, slots=True)
+class BookedCall:
+    """A resolved call as the ledger keeps it. `part` booked the witness that speaks for it.
+
+    `id` is the provider's or the caller's, if any: a job counts each once. `sums` is what it adds to spend.
+    """
+
+    run: str
+    job: str
+    part: str
+    id: str | None
+    at_ns: int
+    speaker: str
+    model: str | None
+    provider: str | None
+    sums: Sums
+
+
+Pricing = Callable[[UsageFact], tuple[str, str] | None]
+"""Gives the price of a call in US dollars, as a decimal text, and of which price list; None: unknown."""
+
+
 class Store(Protocol):
     """What the fold reads; each answers with what exists, in any order."""
 
@@ -40,6 +63,16 @@ class Store(Protocol):
     def load_writer(self, writer: str) -> Seen | None: ...
     def load_keyed(self, job: str, kind: str, source: str, key: str) -> Iterable[Entry]: ...
     def load_items(self, run: str) -> Iterable[Entry]: ...
+    def load_usage(self, job: str, run: str | None) -> Iterable[Entry]:
+        """Return the usage facts and paths of a run, or of a whole job."""
+        ...
+
+    def load_unresolved(self) -> Iterable[str]:
+        """Return the uids of runs with facts that came since their calls were last resolved."""
+        ...
+
+    def load_calls(self, run: str) -> Iterable[BookedCall]: ...
+    def load_calls_of_ids(self, job: str, ids: Iterable[str]) -> Iterable[BookedCall]: ...
     def load_stash(self, part: str) -> Iterable[Event]: ...
     def load_ends(self, job: str) -> Iterable[tuple[str, int]]:
         """Return the client runs of a job that have ended, with their ends, the latest first."""
@@ -49,8 +82,13 @@ class Store(Protocol):
 class Workspace:
     """An identity map over a `Store`, and the sets of what changed, for the caller to write back."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, price: Pricing | None = None) -> None:
         self.store = store
+        self.price = price
+        self.usage: dict[str, list[Entry]] = {}
+        """Of each run, the usage facts and paths booked in this pass."""
+        self.calls: dict[str, list[BookedCall]] = {}
+        """Of each run resolved in this pass, all its calls; they take the place of those it had."""
         self.parts: dict[str, Part] = {}
         """Changed parts."""
         self.runs: dict[str, Run] = {}
@@ -144,6 +182,10 @@ class Workspace:
             self.shares[uid] = None
             self.runs[uid] = run
         return run
+
+    def known_run(self, uid: str) -> Run | None:
+        """Return a run that was loaded or made."""
+        return self._runs.get(uid)
 
     def job(self, uid: str) -> Run:
         """Return a job's run."""

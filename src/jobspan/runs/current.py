@@ -16,6 +16,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
 from jobspan._guard import guarded
+from jobspan.spans.roster import roster
 
 if TYPE_CHECKING:
     from jobspan.runs.handle import RunHandle
@@ -32,6 +33,7 @@ Inside = tuple["RunHandle", Context]
 
 live_run = _current.get
 """Return the innermost run of this context, None outside of all."""
+roster.live = lambda: _current.get()
 
 
 def activate(run: RunHandle, inside: Inside | None = None) -> Activation:

@@ -22,9 +22,13 @@ from jobspan.exceptions import DeadlineExceeded, RunCanceled
 from jobspan.model.status import Left, Status, combine
 from jobspan.runs import current
 from jobspan.runs.current import Activation, Inside, lane, live_run
+from jobspan.runs.departed import Departed
 from jobspan.runs.leaving import is_error, left_by
 from jobspan.runs.naming import said
 from jobspan.runs.recorder import Recorder
+from jobspan.spans.roster import Home, roster
+from jobspan.spans.span import RunSpan
+from jobspan.spans.usage import usage_processor
 
 if TYPE_CHECKING:
     from jobspan._runtime import Runtime
@@ -37,6 +41,7 @@ _ENDING = guarded("run.finish")
 _CONTEXT = guarded("run.context")
 _SPAN = guarded("run.span")
 _BOOKING = guarded("run.error")
+_USAGE = guarded("run.usage")
 
 
 class RunHandle(Recorder):
@@ -228,6 +233,7 @@ class RunHandle(Recorder):
         self._home = pid
         uid = self.uid = f"{runtime.uid_prefix(pid)}{number:016x}"
         self._pen = (pid, f'"w":"{uid}"', count(1).__next__)
+        roster.opened(number, self)
         up = f',"parent":"{parent.uid}"' if parent is not None and parent.uid else ""
         runtime.append(f'{{"e":"open","w":"{uid}","q":0,"t":{now},"lane":{lane()}{up},{self._opening(now)}}}')
 
@@ -247,6 +253,7 @@ class RunHandle(Recorder):
             if is_error(error):
                 with _BOOKING:
                     self._book(error, "", (kind, message))
+        self._leave_roster()
         end_ns = _clock.now_ns()
         self._write(f'"e":"close","how":"{left}","lane":{lane()}{cause}', end_ns)
         self._tell_parent()
@@ -258,6 +265,23 @@ class RunHandle(Recorder):
             status_ok=not failed,
             message=message,
         )
+
+    def _leave_roster(self) -> None:
+        span = self.span
+        if isinstance(span, RunSpan):
+            roster.closed(span.span_id)
+            if span.written_attributes:
+                with _USAGE:
+                    usage_processor.own_span(self, span)
+
+    @property
+    def trace_id(self) -> int:
+        span = self.span
+        return span.trace_id if isinstance(span, RunSpan) else 0
+
+    def departed(self) -> Home:
+        """Return something small that stands for it after its end."""
+        return Departed(self._runtime, self.kind, self.uid, self.top_uid, self.job_uid, self.trace_id)
 
     def _tell_parent(self) -> None:
         """Let the run around this one know how it ended."""

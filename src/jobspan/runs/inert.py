@@ -37,7 +37,7 @@ class _Inert(RunHandle):
     def set(self, /, **fields: object) -> None:
         """Record nothing."""
 
-    def record_usage(self, **numbers: object) -> None:
+    def record_usage(self, response: object = None, /, **numbers: object) -> None:
         """Record nothing."""
 
     def record_cost(self, source: str, usd: object, *, id: object = None) -> None:

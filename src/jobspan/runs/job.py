@@ -174,7 +174,12 @@ class JobRun(RunHandle):
                 status = None
         return EXIT_CODES.get(status or self._status, 0)
 
+    @property
+    def client_key(self) -> str:
+        return ""
+
     def _start(self) -> None:
+        self._runtime.watch_spans()
         with _RUN_ID:
             self._id = self._runtime.new_run_id(_clock.now_ns())
         super()._start()

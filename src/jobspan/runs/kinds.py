@@ -69,6 +69,14 @@ class ClientRun(RunHandle):
         """``<job id>-<client id>``, for people; never read apart again."""
         return f"{self.job.run_id}-{self.name}"
 
+    @property
+    def job_uid(self) -> str:
+        return self.job.uid
+
+    @property
+    def client_key(self) -> str:
+        return f"{self.job.uid}/{self.name}"
+
     def skip(self, reason: object = "skipped") -> None:
         """Say that there is nothing to do for this client; records and returns.
 
@@ -108,6 +116,7 @@ class ClientRun(RunHandle):
     def _start(self) -> None:
         if self.owns_job:
             self.job.start()
+        self._runtime.watch_spans()
         super()._start()
         if self.client_note:
             self.note(self.client_note)
@@ -157,6 +166,18 @@ class Operation(RunHandle):
     def run_id(self) -> str:
         """The id of the job or client run it belongs to."""
         return self.owner.run_id
+
+    @property
+    def job_uid(self) -> str:
+        return self.owner.job_uid
+
+    @property
+    def top_uid(self) -> str:
+        return self.owner.uid
+
+    @property
+    def client_key(self) -> str:
+        return self.owner.client_key
 
     def _opening(self, now_ns: int) -> str:
         owner = self.owner

@@ -22,7 +22,8 @@ from jobspan.model.event import write_event
 from jobspan.model.numbers import Sums
 from jobspan.runs.counting import mark_counted, uncounted
 from jobspan.runs.naming import key_of, line_of, name_text, said, text_of
-from jobspan.runs.usage import usage_event
+from jobspan.runs.usage import NOTHING, book_reading, usage_reading
+from jobspan.spans.roster import Home
 
 if TYPE_CHECKING:
     from jobspan._runtime import Runtime
@@ -131,6 +132,8 @@ class Recorder(ABC):
     @guarded("run.record_usage")
     def record_usage(
         self,
+        response: object = NOTHING,
+        /,
         *,
         input_tokens: int | None = None,
         output_tokens: int | None = None,
@@ -141,9 +144,13 @@ class Recorder(ABC):
         id: str | None = None,
         cost_usd: object = None,
     ) -> None:
-        """Book the tokens of one LLM call; the same `id` again replaces it.
+        """Book the tokens of one LLM call: ``run.record_usage(response)``, or by the numbers.
+
+        A call that an instrumentation has seen, too, counts once, and so does a result that sums up calls
+        booked before. The same `id` again replaces. A response without usage counts as unmetered, not as 0.
 
         Args:
+            response: What an SDK or framework returned, as an object or a dict.
             input_tokens: All input, cached tokens included.
             output_tokens: All output, reasoning included.
             cached_tokens: How many of the input were read from a cache.
@@ -153,16 +160,10 @@ class Recorder(ABC):
             id: The provider's id of the response.
             cost_usd: What it cost, if known.
         """
-        numbers = {
-            "prompt": input_tokens,
-            "completion": output_tokens,
-            "cached": cached_tokens,
-            "reasoning": reasoning_tokens,
-        }
-        event, problems = usage_event(numbers, cost_usd)
-        names = {"model": self._name(model), "provider": self._name(provider)}
-        key = None if id is None else key_of(self._runtime, id)
-        self._emit({"e": "usage", **event, **names, "key": key})
+        numbers = (input_tokens, output_tokens, cached_tokens, reasoning_tokens)
+        reading, problems = usage_reading(response, numbers, model, provider, id, cost_usd)
+        if reading is not None:
+            book_reading(self, reading)
         for problem in problems:
             self.note(problem)
 
@@ -223,6 +224,54 @@ class Recorder(ABC):
     def take_pen(self) -> None:
         """Write to a run that another process has opened."""
         self._pen = (0, "", count().__next__)  # of no process: the first event takes one of its own
+
+    # --- as the home of LLM calls
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is recorded at all."""
+        return self._pen is not None
+
+    @property
+    def level(self) -> str:
+        """Its kind: job, client_run or operation."""
+        return self.kind
+
+    @property
+    def top_uid(self) -> str:
+        """The uid of the job's or client run's part it stands in, or is."""
+        return self.uid
+
+    @property
+    @abstractmethod
+    def trace_id(self) -> int:
+        """The trace of its span; 0: none."""
+
+    @abstractmethod
+    def departed(self) -> Home:
+        """Return something small that stands for it after its end."""
+
+    @property
+    @abstractmethod
+    def job_uid(self) -> str:
+        """The uid of its job."""
+
+    @property
+    @abstractmethod
+    def client_key(self) -> str:
+        """What is equal for the parts of one client run; empty where there is none."""
+
+    def book(self, body: str) -> None:
+        """Write one event of this run; `body` is its own part, as JSON text without braces."""
+        self._write(body)
+
+    def clean_name(self, name: str) -> str:
+        """Return the name of a model or provider without secrets."""
+        return name_text(self._runtime, name)
+
+    def clean_key(self, key: str) -> str:
+        """Return an id without secrets."""
+        return key_of(self._runtime, key)
 
     # --- writing
 

@@ -8,6 +8,7 @@ from jobspan.runs.current import live_run
 from jobspan.runs.handle import RunHandle
 from jobspan.runs.kinds import JobRun
 from jobspan.runs.opening import inert_client_run, inert_job, job_of
+from jobspan.runs.usage import NOTHING
 
 
 def current_run() -> RunHandle:
@@ -21,6 +22,8 @@ def current_job() -> JobRun:
 
 
 def record_usage(
+    response: object = NOTHING,
+    /,
     *,
     input_tokens: int | None = None,
     output_tokens: int | None = None,
@@ -33,6 +36,7 @@ def record_usage(
 ) -> None:
     """Book the tokens of one LLM call on the current run; see `RunHandle.record_usage`."""
     current_run().record_usage(
+        response,
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         cached_tokens=cached_tokens,

@@ -245,6 +245,12 @@ class RunSpan(Span, ReadFace):
 
     # -- reading
 
+    @property
+    def written_attributes(self) -> Mapping[str, Any]:
+        """What others wrote onto this span, so far."""
+        content = self._content
+        return {} if content is None else content.attributes
+
     def get_span_context(self) -> SpanContext:
         """Return the context children and other processes are joined by; always sampled."""
         context = self._exact_context

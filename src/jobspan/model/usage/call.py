@@ -15,7 +15,9 @@ from jobspan.model.usage.tree import SpanKey
 class Call:
     """One call that counts: its usage, and which witness spoke.
 
-    `key` is the same however often the call is resolved from the same facts. `requests` is above 1
+    `key` is the same however often the call is resolved from the same facts. `id` is the provider's id of
+    the response, or the one it was recorded with by hand. `speaker` is the span of the witness whose
+    numbers hold. `requests` is above 1
     where only a sum over several calls is known. `metered` is False where only a part was seen.
     `cost` is in US dollars, None when no witness reported one.
     """
@@ -33,6 +35,8 @@ class Call:
     metered: bool = True
     at_ns: int = 0
     spans: tuple[SpanKey, ...] = ()
+    id: str | None = None
+    speaker: SpanKey = ("", "")
 
     @property
     def total(self) -> int:
@@ -58,8 +62,12 @@ def call_of(groups: Groups, root: int) -> Call | None:
     first = voices[0]
     absorbing = groups.root(root) in groups.absorber
     same = [first] if absorbing else voices
+    name = min((text for fact in voices if (text := unique_id(fact))), default=None)
+    name = name or min(
+        (fact.response_id for fact in voices if fact.manual and fact.response_id), default=None
+    )
     return Call(
-        key=min((text for fact in voices if (text := unique_id(fact))), default=_span_text(first)),
+        key=name or _span_text(first),
         prompt=first.prompt or 0,
         completion=first.completion or 0,
         cache_read=_part([fact.cache_read for fact in same], first.prompt),
@@ -72,6 +80,26 @@ def call_of(groups: Groups, root: int) -> Call | None:
         metered=first.metered,
         at_ns=first.end_ns,
         spans=tuple(sorted((fact.trace_id, fact.span_id) for fact in voices)),
+        id=name,
+        speaker=(first.trace_id, first.span_id),
+    )
+
+
+def silent_call(groups: Groups, root: int) -> Call:
+    """Make the call of a group that has no numbers."""
+    voices = [groups.facts[i] for i in groups.by_voice(root)]
+    first = voices[0]
+    return Call(
+        key=_span_text(first),
+        prompt=0,
+        completion=0,
+        provider=next((fact.provider for fact in voices if fact.provider), None),
+        model=next((fact.model for fact in voices if fact.model), None),
+        requests=0,
+        metered=False,
+        at_ns=first.end_ns,
+        spans=tuple(sorted((fact.trace_id, fact.span_id) for fact in voices)),
+        speaker=(first.trace_id, first.span_id),
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from jobspan.model.usage.aggregate import counted_aggregates
-from jobspan.model.usage.call import Call, call_of
+from jobspan.model.usage.call import Call, call_of, silent_call
 from jobspan.model.usage.cousin import join_equal
 from jobspan.model.usage.fact import LLM, UsageFact
 from jobspan.model.usage.group import Groups
@@ -27,11 +27,13 @@ class Resolution:
     """The calls of one client run, and how many calls did not tell their usage.
 
     `calls` holds calls with numbers, in order of time. `unmetered` counts calls without, and those
-    in `calls` of which only a part was seen (`Call.metered` is False).
+    in `calls` of which only a part was seen (`Call.metered` is False). `silent` holds the calls without
+    numbers; their `requests` is 0.
     """
 
     calls: tuple[Call, ...]
     unmetered: int
+    silent: tuple[Call, ...] = ()
 
 
 def resolve(facts: Iterable[UsageFact], *, links: Mapping[SpanKey, str | None] | None = None) -> Resolution:
@@ -56,7 +58,12 @@ def resolve(facts: Iterable[UsageFact], *, links: Mapping[SpanKey, str | None] |
     silent = silent_calls(groups, above, {*heard, *sums})
     roots = {groups.root(i) for i in heard} | set(sums) | set(silent)
     calls = [call for root in sorted(roots) if (call := call_of(groups, root)) is not None]
-    return Resolution(tuple(sorted(calls, key=lambda call: (call.at_ns, call.key))), len(silent))
+    quiet = [silent_call(groups, root) for root in silent if groups.speaker(root) is None]
+    return Resolution(_by_time(calls), len(silent), _by_time(quiet))
+
+
+def _by_time(calls: Iterable[Call]) -> tuple[Call, ...]:
+    return tuple(sorted(calls, key=lambda call: (call.at_ns, call.key)))
 
 
 def _latest(facts: Iterable[UsageFact]) -> list[UsageFact]:

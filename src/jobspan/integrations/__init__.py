@@ -1,0 +1,1 @@
+"""What jobspan does beside other libraries: LLM clients, LiteLLM; each only where it is installed."""

@@ -1,0 +1,45 @@
+"""Wraps a method of one instance, and takes the wrapper away again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import wrapt
+
+Wrapper = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]
+"""Called with (the method, its instance, args, kwargs) in the place of the method."""
+
+
+if TYPE_CHECKING:
+
+    class _FunctionWrapper:
+        """What is used of wrapt's wrapper here; its own types leave most of it unknown."""
+
+        def __init__(self, function: Any, wrapper: Wrapper) -> None: ...
+else:
+    _FunctionWrapper = wrapt.FunctionWrapper
+
+
+class _Patch(_FunctionWrapper):
+    """Marks a wrapper as ours."""
+
+
+def is_patched(owner: Any, name: str) -> bool:
+    """Tell whether a method of this very instance is wrapped."""
+    return isinstance(vars(owner).get(name), _Patch)
+
+
+def patch(owner: Any, name: str, wrapper: Wrapper) -> None:
+    """Wrap a method of one instance, unless it is wrapped already."""
+    if not is_patched(owner, name):
+        setattr(owner, name, _Patch(getattr(owner, name), wrapper))
+
+
+def unpatch(owner: Any, name: str) -> None:
+    """Take our wrapper away, if it is there."""
+    if is_patched(owner, name):
+        inner = vars(owner)[name].__wrapped__
+        delattr(owner, name)
+        if getattr(owner, name, None) != inner:  # the instance had a method of its own
+            setattr(owner, name, inner)

@@ -1,0 +1,59 @@
+"""A run that has ended, as far as it is still needed: to take what comes late."""
+
+from __future__ import annotations
+
+import os
+from itertools import count
+from typing import TYPE_CHECKING
+
+from jobspan import _clock
+from jobspan.runs.naming import key_of, name_text
+
+if TYPE_CHECKING:
+    from jobspan._runtime import Runtime
+
+_writers = count().__next__
+
+
+class Departed:
+    """The home of LLM calls that end after their run; small, for thousands are kept."""
+
+    __slots__ = ("_runtime", "job_uid", "level", "top_uid", "trace_id", "uid")
+
+    def __init__(
+        self, runtime: Runtime, level: str, uid: str, top_uid: str, job_uid: str, trace_id: int
+    ) -> None:
+        self._runtime = runtime
+        self.level = level
+        self.uid = uid
+        self.top_uid = top_uid
+        self.job_uid = job_uid
+        self.trace_id = trace_id
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is recorded at all."""
+        return True
+
+    @property
+    def client_key(self) -> str:
+        """Empty: nothing is guessed to belong to it."""
+        return ""
+
+    def departed(self) -> Departed:
+        """Return itself."""
+        return self
+
+    def book(self, body: str) -> None:
+        """Write one event of the run, by a writer of its own; `body` is JSON text without braces."""
+        runtime = self._runtime
+        writer = f"{self.uid}.{runtime.uid_prefix(os.getpid())}d{_writers():x}"
+        runtime.append(f'{{"w":"{writer}","p":"{self.uid}","q":0,"t":{_clock.now_ns()},{body}}}')
+
+    def clean_name(self, name: str) -> str:
+        """Return the name of a model or provider without secrets."""
+        return name_text(self._runtime, name)
+
+    def clean_key(self, key: str) -> str:
+        """Return an id without secrets."""
+        return key_of(self._runtime, key)

@@ -1,0 +1,120 @@
+"""Which runs this process knows, found by the span of theirs: for telling what an LLM call belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+_MOST_OPEN = 100_000
+_KEPT_CLOSED = 4_096
+
+
+class Home(Protocol):
+    """A run as this module needs it. What is booked after its end is kept."""
+
+    @property
+    def level(self) -> str:
+        """Its kind: job, client_run or operation."""
+        ...
+
+    @property
+    def uid(self) -> str:
+        """The uid of its part."""
+        ...
+
+    @property
+    def trace_id(self) -> int:
+        """The trace of its span; 0: none."""
+        ...
+
+    def departed(self) -> Home:
+        """Return something small that stands for it after its end."""
+        ...
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is recorded at all."""
+        ...
+
+    @property
+    def job_uid(self) -> str:
+        """The uid of its job."""
+        ...
+
+    @property
+    def top_uid(self) -> str:
+        """The uid of the job's or client run's part it stands in, or is."""
+        ...
+
+    @property
+    def client_key(self) -> str:
+        """What is equal for the parts of one client run."""
+        ...
+
+    def book(self, body: str) -> None:
+        """Write one event of this run; `body` is its own part, as JSON text without braces."""
+        ...
+
+    def clean_name(self, name: str) -> str:
+        """Return the name of a model or provider without secrets."""
+        ...
+
+    def clean_key(self, key: str) -> str:
+        """Return an id without secrets."""
+        ...
+
+
+def _nowhere() -> Home | None:
+    return None
+
+
+class Roster:
+    """The open runs of this process, and those that closed of late. Bounded; no lock: single dict calls."""
+
+    def __init__(self) -> None:
+        self.live: Callable[[], Home | None] = _nowhere
+        """Gives the innermost run of the context of the caller; set by who keeps that context."""
+        self.open: dict[int, Home] = {}
+        self._closed: dict[int, Home] = {}
+        self._closed_before: dict[int, Home] = {}
+
+    def opened(self, span_id: int, home: Home) -> None:
+        """Note a run that opened."""
+        self.open[span_id] = home
+        if len(self.open) > _MOST_OPEN:
+            self.open.pop(next(iter(self.open)), None)
+
+    def closed(self, span_id: int) -> None:
+        """Note that a run closed; spans that end later still find it for a while."""
+        home = self.open.pop(span_id, None)
+        if home is None:
+            return
+        if len(self._closed) >= _KEPT_CLOSED:
+            self._closed_before, self._closed = self._closed, {}
+        self._closed[span_id] = home.departed()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no run was opened here so far."""
+        return not (self.open or self._closed or self._closed_before)
+
+    def by_span(self, span_id: int) -> Home | None:
+        """Return the run whose own span this is."""
+        return self.open.get(span_id) or self._closed.get(span_id) or self._closed_before.get(span_id)
+
+    def guess(self) -> tuple[Home | None, str]:
+        """Return where a call without any context goes: the only open client run, else the only job.
+
+        With it, how that was found: "only" or "job". None where several jobs are open, or none is.
+        """
+        homes = list(self.open.values())
+        clients = {home.client_key: home for home in homes if home.level == "client_run"}
+        if len(clients) == 1:
+            return next(iter(clients.values())), "only"
+        jobs = {home.uid: home for home in homes if home.level == "job"}
+        owners = {home.job_uid for home in clients.values()} or jobs.keys()
+        return (jobs.get(next(iter(owners))) if len(owners) == 1 else None), "job"
+
+
+roster = Roster()
+"""Of this process. One for all: a user's tracer provider outlives any `configure`."""

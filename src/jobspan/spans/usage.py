@@ -1,0 +1,292 @@
+"""Reads the LLM usage out of other libraries' spans, and books it on the run they belong to.
+
+Whose a span is: its ancestors lead to a run's span; else the run of the context it ends in; else the
+only open client run; else the job. Parents end after their children and nothing is done when a span
+starts, so a fact is booked at once where it seems to belong, durable on return, and moved if its
+ancestors, when they end, turn out to lead elsewhere. No text of a message is ever kept.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import weakref
+from json.encoder import encode_basestring_ascii as quote
+from typing import Any, cast
+
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.trace import SpanContext, StatusCode
+
+from jobspan import _clock
+from jobspan._guard import guard, guarded
+from jobspan.model.usage import attribute
+from jobspan.model.usage.fact import LLM, UsageFact
+from jobspan.model.usage.normalise import normalise
+from jobspan.spans.roster import Home, roster
+from jobspan.spans.span import RunSpan
+
+_MARKERS = attribute.MARKERS
+_ENDING = guarded("usage.on_end")
+_ATTACHING = guarded("usage.attach")
+
+_MOST_LINKS = 16_384
+_MOST_WAITING = 4_096
+_MOST_MOVABLE = 4_096
+_LONGEST_CHAIN = 64
+_KNOWN_ID = re.compile(
+    r"(?:chatcmpl|cmpl|resp|msg|gen|embd)[-_][0-9A-Za-z_-]{1,120}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+)
+
+Booked = tuple[str, str, str, str, Home | None]
+"""A fact whose ancestors are not known yet: JSON, trace id, span id, how its run was found, and that run."""
+
+
+class UsageSpanProcessor(SpanProcessor):
+    """An OpenTelemetry span processor: attach it to any SDK tracer provider, as often as you like.
+
+    For a span without LLM usage `on_end` takes about 1 µs; it never raises.
+    """
+
+    def __init__(self) -> None:
+        self._links: dict[int, int] = {}
+        """Span id -> parent's span id (0: none) of spans that ended, of the last two generations."""
+        self._links_before: dict[int, int] = {}
+        self._waiting: dict[int, tuple[dict[str, Home], list[Booked]]] = {}
+        """By the first ancestor that has not ended: the runs that want its link, and what may move."""
+        self._movable = 0
+        self._by_hand: dict[str, None] = {}
+        """Runs whose calls our LiteLLM callback has seen: what is written on their spans is known."""
+        self._providers: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def attach(self, provider: object) -> bool:
+        """Have a tracer provider tell of its spans; once each. False for one that is not of the SDK."""
+        with _ATTACHING:
+            if provider in self._providers:
+                return True
+            add = getattr(provider, "add_span_processor", None)
+            if add is None:
+                return False
+            self._providers.add(provider)
+            add(self)
+            return True
+        return False
+
+    def on_start(self, span: Span, parent_context: Any = None) -> None:
+        """Do nothing: all is read when the span ends."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Book what the span says of an LLM call, if it says anything."""
+        with _ENDING:
+            if roster.is_empty:
+                return
+            attributes: Any = getattr(span, "_attributes", None) or span.attributes  # the property wraps it
+            plain = getattr(attributes, "_dict", attributes)
+            context, parent = cast("SpanContext", span.context), span.parent
+            span_id = context.span_id
+            links = self._links
+            if len(links) >= _MOST_LINKS:
+                self._links_before, links = links, {}
+                self._links = links
+            links[span_id] = parent.span_id if parent is not None else 0
+            if plain and not plain.keys().isdisjoint(_MARKERS):
+                self._read(span, plain)
+            if span_id in self._waiting:
+                self._lead_on(context.trace_id, span_id)
+
+    def on_ending(self, span: Span) -> None:
+        """Do nothing."""
+
+    def shutdown(self) -> None:
+        """Go on: the processor belongs to the process, not to one provider."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Return True: everything is booked when `on_end` returns."""
+        return True
+
+    def own_span(self, home: Home, span: RunSpan) -> None:
+        """Book usage that somebody wrote onto the span of a run itself, as LiteLLM's callback does."""
+        attributes = span.written_attributes
+        if attributes.keys().isdisjoint(_MARKERS) or self._by_hand.pop(home.uid, "") is None:
+            return
+        fact = normalise(
+            attributes,
+            scope=attribute.OWN_SCOPE,
+            trace_id=f"{span.trace_id:032x}",
+            span_id=f"{span.span_id:016x}",
+            parent_span_id=None,
+            start_ns=span.start_time,
+            end_ns=span.end_time or _clock.now_ns(),
+        )
+        if fact is not None and fact.has_usage:
+            _book(home, fact_json(home, fact), "")
+
+    def seen_by_hand(self, home: Home) -> None:
+        """Note that LiteLLM's calls in a run are booked by our callback: its span is not to be read."""
+        self._by_hand[home.uid] = None
+        if len(self._by_hand) > _MOST_WAITING:
+            self._by_hand.pop(next(iter(self._by_hand)), None)
+
+    # -- a span of an LLM call
+
+    def _read(self, span: ReadableSpan, attributes: Any) -> None:
+        context, parent = cast("SpanContext", span.context), span.parent
+        scope = span.instrumentation_scope
+        fact = normalise(
+            attributes,
+            scope=scope.name if scope is not None else "",
+            trace_id=f"{context.trace_id:032x}",
+            span_id=f"{context.span_id:016x}",
+            parent_span_id=f"{parent.span_id:016x}" if parent is not None else None,
+            start_ns=span.start_time or 0,
+            end_ns=span.end_time or 0,
+            failed=span.status.status_code is StatusCode.ERROR,
+        )
+        if fact is None:
+            return
+        above = parent.span_id if parent is not None else 0
+        home, path, unknown = self._climb(context.trace_id, above)
+        by = ""
+        if home is None:
+            home = roster.live()
+            if home is None or not home.is_known:
+                home, by = roster.guess()
+            if home is None and not unknown:
+                _tell_unattributed()
+                return
+        text = fact_json(home or next(iter(roster.open.values()), None), fact)
+        if home is not None:
+            _book(home, text, by)
+            if path:
+                _book_path(home, fact.trace_id, path)
+        if unknown:
+            homes = {home.uid: home} if home is not None else {}
+            self._wait(context.trace_id, unknown, homes, [(text, fact.trace_id, fact.span_id, by, home)])
+
+    def expect(self, trace_id: int, ancestor: int, home: Home) -> None:
+        """Have the links above a span told to a run, which has booked something beneath it by hand."""
+        with _ENDING:
+            _, path, unknown = self._climb(trace_id, ancestor)
+            if path:
+                _book_path(home, f"{trace_id:032x}", path)
+            if unknown:
+                self._wait(trace_id, unknown, {home.uid: home}, [])
+
+    # -- the ancestors of spans with usage
+
+    def _climb(self, trace_id: int, at: int) -> tuple[Home | None, dict[int, int], int]:
+        """Follow the links known so far: (the run they lead to, the links, the ancestor without one)."""
+        path: dict[int, int] = {}
+        for _ in range(_LONGEST_CHAIN):
+            if not at:
+                return None, path, 0
+            home = roster.by_span(at)
+            if home is not None and home.trace_id == trace_id:
+                return home, path, 0
+            above = self._links.get(at)
+            if above is None:
+                above = self._links_before.get(at)
+            if above is None:
+                return None, path, at
+            if above in path:
+                break
+            if above:
+                path[at] = above
+            at = above
+        return None, path, 0
+
+    def _wait(self, trace_id: int, ancestor: int, homes: dict[str, Home], booked: list[Booked]) -> None:
+        waiting = self._waiting
+        known_homes, known = waiting.setdefault(ancestor, ({}, []))
+        known_homes.update(homes)
+        if self._movable < _MOST_MOVABLE:
+            known.extend(booked)
+            self._movable += len(booked)
+        if len(waiting) > _MOST_WAITING:
+            self._forget(next(iter(waiting)))
+        if ancestor in self._links:  # it ended on another thread meanwhile
+            self._lead_on(trace_id, ancestor)
+
+    def _forget(self, ancestor: int) -> tuple[dict[str, Home], list[Booked]]:
+        homes, booked = self._waiting.pop(ancestor, ({}, []))
+        self._movable -= len(booked)
+        return homes, booked
+
+    def _lead_on(self, trace_id: int, span_id: int) -> None:
+        """A span that others wait for has ended: tell its link, and follow it."""
+        homes, booked = self._forget(span_id)
+        if not homes and not booked:
+            return
+        home, path, unknown = self._climb(trace_id, span_id)
+        if path:
+            for told in homes.values() if home is None else {**homes, home.uid: home}.values():
+                _book_path(told, f"{trace_id:032x}", path)
+        if home is not None:
+            for one in booked:
+                _move(one, home)
+        elif unknown and unknown != span_id:
+            self._wait(trace_id, unknown, homes, booked)
+        elif any(before is None for *_, before in booked):
+            _tell_unattributed()
+
+
+def _move(booked: Booked, home: Home) -> None:
+    """Book a fact where its ancestors lead to, and take it away from where it was booked before."""
+    text, trace, span, by, before = booked
+    if before is None or by or before.uid != home.uid:
+        _book(home, text, "")
+    if before is not None and before.top_uid != home.top_uid:
+        before.book(f'"e":"span","void":1,"u":{{"t":"{trace}","s":"{span}"}}')
+
+
+def _book(home: Home, text: str, by: str) -> None:
+    guess = f',"by":"{by}"' if by else ""
+    home.book(f'"e":"span"{guess},"u":{text}')
+
+
+def _book_path(home: Home, trace: str, path: dict[int, int]) -> None:
+    links = ",".join([f'"{span:016x}":"{parent:016x}"' for span, parent in path.items()])
+    home.book(f'"e":"path","tr":"{trace}","up":{{{links}}}')
+
+
+def fact_json(home: Home | None, fact: UsageFact) -> str:
+    """Return a fact as the JSON of `UsageFact.to_dict`, its names and its id without secrets.
+
+    Written out by hand: the encoder takes 3 µs more, on the caller's path.
+    """
+    said = [f'{{"t":"{fact.trace_id}","s":"{fact.span_id}","b":{fact.start_ns},"e":{fact.end_ns}']
+    if fact.parent_span_id is not None:
+        said.append(f'"p":"{fact.parent_span_id}"')
+    if fact.prompt is not None:
+        said.append(f'"in":{fact.prompt},"out":{fact.completion}')
+    for key, number in (("cr", fact.cache_read), ("cw", fact.cache_write), ("re", fact.reasoning)):
+        if number is not None:
+            said.append(f'"{key}":{number}')
+    names = (("sc", fact.scope), ("m", fact.model), ("pr", fact.provider), ("rm", fact.request_model))
+    for key, name in names:
+        if name:
+            said.append(f'"{key}":{quote(name if home is None else home.clean_name(name))}')
+    text = fact.response_id
+    if text:
+        known = home is None or _KNOWN_ID.fullmatch(text) is not None
+        said.append(f'"id":{quote(text if known or home is None else home.clean_key(text))}')
+    if fact.cost is not None or fact.role != LLM or fact.manual or not fact.metered or fact.requests != 1:
+        said.append(_rarely_said(fact))
+    return ",".join(said) + "}"
+
+
+def _rarely_said(fact: UsageFact) -> str:
+    rare = {"c": fact.cost, "r": fact.role, "me": fact.metered, "h": fact.manual, "n": fact.requests}
+    usual = {"c": None, "r": LLM, "me": True, "h": False, "n": 1}
+    given = {key: value for key, value in rare.items() if value != usual[key]}
+    return json.dumps({key: str(value) if key == "c" else value for key, value in given.items()})[1:-1]
+
+
+def _tell_unattributed() -> None:
+    if roster.open:
+        text = "an LLM call was not counted: it has no context, and several jobs are open"
+        guard.note("usage.unattributed", text, level=logging.INFO)
+
+
+usage_processor = UsageSpanProcessor()
+"""Of this process: one for all providers and configurations."""
