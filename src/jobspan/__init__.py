@@ -1,7 +1,8 @@
 """Job and client-run records that open, add up and close by themselves."""
 
 from jobspan._api.decorators import client_run, job, operation
-from jobspan._runtime import Health, configure, flush, health, shutdown
+from jobspan._health import Health
+from jobspan._runtime import configure, flush, health, shutdown
 from jobspan.exceptions import (
     DeadlineExceeded,
     JobspanError,

@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from opentelemetry.sdk.trace import SpanProcessor
@@ -24,8 +24,10 @@ from jobspan import _clock
 from jobspan._delivery import Deliveries
 from jobspan._describe import describe
 from jobspan._guard import guard, guarded
+from jobspan._health import Health
 from jobspan._keeper import Keeper
 from jobspan._settings import Settings, load
+from jobspan._unwritten import Backlog, header
 from jobspan.exceptions import SettingsError, UsageError
 from jobspan.journal.claim import RunIdClaims, next_provisional
 from jobspan.journal.identity import current as current_process
@@ -40,31 +42,6 @@ from jobspan.spans.pipeline import SpanPipeline
 from jobspan.spans.usage import usage_processor
 
 _CLAIMS_KEPT_SECONDS = 2 * 24 * 3600
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How tracking itself is doing.
-
-    Attributes:
-        ok: Nothing was lost and nothing went wrong.
-        errors: How often something inside jobspan failed.
-        dropped: How many events or spans were lost.
-        pending: How many events are in memory only, spans not exported, and rows not delivered yet.
-        last_error: The last trouble, in words.
-        reasons: Each trouble and how often it was met.
-    """
-
-    ok: bool
-    errors: int
-    dropped: int
-    pending: int
-    last_error: str | None
-    reasons: dict[str, int]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON values."""
-        return asdict(self)
 
 
 class Runtime:
@@ -85,10 +62,10 @@ class Runtime:
         self.enabled = settings.mode != "disabled"
         place = Place(settings.ledger)
         sizes = {} if segment_bytes is None else {"segment_bytes": segment_bytes}
-        self.journal = JournalWriter(place, _header, **sizes)
+        self.journal = JournalWriter(place, header, **sizes)
         self.append = self.journal.append
         self.claims = RunIdClaims(place)
-        self.ledger = Ledger(settings.ledger, self._claim, settings.timezone, _Backlog(self.journal))
+        self.ledger = Ledger(settings.ledger, self._claim, settings.timezone, Backlog(self.journal))
         self.deliveries = Deliveries(settings, self.ledger)
         self.without_secrets = _built_in_redactor(self.deliveries.secrets())
         """Takes secrets out of names and ids, whatever redactor was given for texts."""
@@ -215,30 +192,6 @@ class Runtime:
             last_error=guard.last_error or self.journal.trouble,
             reasons=reasons,
         )
-
-
-class _Backlog:
-    """The events of this process that wait in memory, as the ledger takes them."""
-
-    def __init__(self, journal: JournalWriter) -> None:
-        self._journal = journal
-
-    def events(self) -> list[tuple[str, str]]:
-        """Return (process uid, payload) of each, after one that says which process that is."""
-        if not self._journal.buffered:
-            return []
-        process = current_process().uid
-        return [(process, text) for text in [_header(), *self._journal.buffered_payloads()]]
-
-    def forget(self, events: Sequence[tuple[str, str]]) -> None:
-        """Let go of events that are in the ledger now."""
-        self._journal.forget([payload for _, payload in events[1:]])
-
-
-def _header() -> str:
-    """Return the first record of a journal: who writes it."""
-    process = current_process()
-    return write_event({"e": "process", "process": process.uid, "v": 1, **process.as_dict()})
 
 
 def _built_in_redactor(known: Sequence[str]) -> Callable[[str], str]:
