@@ -59,9 +59,7 @@ def test_a_restart_sends_only_what_is_left(deliver: Deliver) -> None:
     batch(20)
     assert jobspan.flush(15)
     server.forget_requests()
-    jobspan.configure(
-        ledger=_runtime.runtime().settings.ledger, strict=True, airtable=settings(server)
-    )
+    jobspan.configure(ledger=_runtime.runtime().settings.ledger, strict=True, airtable=settings(server))
     assert jobspan.flush(5)
     assert kinds(server)["upsert"] == 0
 
