@@ -112,14 +112,17 @@ class Outbox:
 
         Args:
             deliveries: Which rows.
-            ending: Gives the end of System Notes: (delivery, deadline in ns or None) -> ending.
+            ending: Gives the end of System Notes: (delivery, deadline in ns or None) -> ending. Of rows
+                that do not send them, the notes are not worked out.
         """
 
         def render(connection: sqlite3.Connection) -> list[tuple[Delivery, Record]]:
             reader = self._ledger.records(connection)
             found: list[tuple[Delivery, Record]] = []
             for delivery in deliveries:
-                record = reader.record(delivery.run, ending(delivery, reader.deadline_ns(delivery.run)))
+                deadline_ns = reader.deadline_ns(delivery.run) if delivery.sends_notes else None
+                end = ending(delivery, deadline_ns)
+                record = reader.record(delivery.run, end, notes=delivery.sends_notes)
                 if record is not None:
                     found.append((delivery, record))
             return found

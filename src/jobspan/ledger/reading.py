@@ -89,14 +89,19 @@ class LedgerReader:
             return None
         return self._client_run_row(run, NOTHING_MORE)
 
-    def record(self, uid: str, ending: NotesEnding = NOTHING_MORE) -> JobRecord | ClientRunRecord | None:
-        """Return one row's worth of a run by its inside name: a job comes without its client runs."""
+    def record(
+        self, uid: str, ending: NotesEnding = NOTHING_MORE, *, notes: bool = True
+    ) -> JobRecord | ClientRunRecord | None:
+        """Return one row's worth of a run by its inside name: a job comes without its client runs.
+
+        Without `notes` nothing told in the run is read: System Notes are short of it.
+        """
         run = self._run(uid)
         if run is None or not run.is_opened:
             return None
         if run.uid == run.job:
-            return self._job_record(run, client_runs=False, ending=ending)
-        return self._client_run_row(run, ending)
+            return self._job_record(run, client_runs=False, ending=ending, told=notes)
+        return self._client_run_row(run, ending, told=notes)
 
     def deadline_ns(self, uid: str) -> int | None:
         """Return the latest deadline of a run's parts; None where one of them has none."""
@@ -143,9 +148,9 @@ class LedgerReader:
         row = self._connection.execute(queries.RUN, (uid,)).fetchone()
         return None if row is None else codec.read_run(row)
 
-    def _client_run_row(self, run: Run, ending: NotesEnding) -> ClientRunRecord:
+    def _client_run_row(self, run: Run, ending: NotesEnding, *, told: bool = True) -> ClientRunRecord:
         parts = [codec.read_part(r) for r in self._connection.execute(queries.PARTS_OF_RUN, (run.uid,))]
-        rows = self._connection.execute(queries.TOLD_OF_RUN, (run.job, run.uid))
+        rows = self._connection.execute(queries.TOLD_OF_RUN, (run.job, run.uid)) if told else ()
         entries = [codec.read_entry(r) for r in rows]
         return self._client_run_record(run, self._known_run(run.job), parts, entries, ending)
 
@@ -153,12 +158,17 @@ class LedgerReader:
         return self._run(uid) or Run(uid, "j", uid)
 
     def _job_record(
-        self, job: Run, *, client_runs: bool = True, ending: NotesEnding = NOTHING_MORE
+        self,
+        job: Run,
+        *,
+        client_runs: bool = True,
+        ending: NotesEnding = NOTHING_MORE,
+        told: bool = True,
     ) -> JobRecord:
         query, place = (queries.PARTS_OF_JOB if client_runs else queries.PARTS_OF_RUN), (job.uid,)
         parts = _grouped(codec.read_part(row) for row in self._connection.execute(query, place))
         entries: dict[str, list[Entry]] = {}
-        for row in self._connection.execute(queries.TOLD_OF_JOB, place):
+        for row in self._connection.execute(queries.TOLD_OF_JOB, place) if told else ():
             entry = codec.read_entry(row)
             entries.setdefault(entry.run, []).append(entry)
         clients = self._connection.execute(queries.CLIENT_RUNS_OF_JOB, place) if client_runs else ()
@@ -169,8 +179,8 @@ class LedgerReader:
         errors = self._client_errors(job, entries) if job.client_errors else []
         own = parts.get(job.uid, [])
         tops, operations = _split(own)
-        told = [*entries.get(job.uid, []), *errors]
-        return job_record(job, tops, operations, told, records, self._zone, ending)
+        shown = [*entries.get(job.uid, []), *errors]
+        return job_record(job, tops, operations, shown, records, self._zone, ending)
 
     def _client_errors(self, job: Run, entries: dict[str, list[Entry]]) -> list[Entry]:
         """Return the errors of client runs that count: those of winning attempts."""

@@ -32,7 +32,7 @@ def mark_dirty(connection: sqlite3.Connection, changed: Iterable[tuple[Run, Run]
     now_ns = _clock.now_ns()
     ended: dict[str, None] = {}
     rows: list[dict[str, object]] = []
-    for run, job in changed:
+    for run, job in _with_early_ones(connection, changed):
         if not job.destinations or not run.is_opened:
             continue
         if job.status.is_terminal:
@@ -48,6 +48,20 @@ def mark_dirty(connection: sqlite3.Connection, changed: Iterable[tuple[Run, Run]
         rows += [{**values, "destination": destination} for destination in job.destinations]
     connection.executemany(queries.MARK_DIRTY, rows)
     connection.executemany(queries.HURRY_JOB, [(uid,) for uid in ended])
+
+
+def _with_early_ones(
+    connection: sqlite3.Connection, changed: Iterable[tuple[Run, Run]]
+) -> Iterator[tuple[Run, Run]]:
+    """Yield `changed`, and the client runs folded before anything said where their job is to be shown."""
+    for run, job in changed:
+        yield run, job
+        if run is not job or not job.destinations:
+            continue
+        if connection.execute(queries.DELIVERY, (job.destinations[0], job.uid)).fetchone() is None:
+            for row in connection.execute(queries.RUNS_OF_JOB, (job.uid,)).fetchall():
+                if row[0] != job.uid:
+                    yield codec.read_run(row), job
 
 
 class SqliteStore:

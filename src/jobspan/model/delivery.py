@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from jobspan.model.status import Status
+
 Cells = dict[str, Any]
 """Field (a snake_case column name) to the JSON value a destination is to show; None: empty."""
 
@@ -41,9 +43,10 @@ class Delivery:
         return self.kind == "j"
 
     @property
-    def is_new(self) -> bool:
-        """Whether nothing of it is known to have been delivered."""
-        return self.cells is None
+    def sends_notes(self) -> bool:
+        """Whether System Notes go along: with the first and last state and late facts, not with progress."""
+        is_progress = self.shown == Status.RUNNING == self.status
+        return not is_progress or "system_notes" not in (self.cells or {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,18 @@ from collections.abc import Callable, Sequence
 from jobspan import _log
 from jobspan.ledger.outbox import Outbox
 from jobspan.model.delivery import FREE, OURS, UNSEEN, Delivery, Lookup, Seen
+from jobspan.model.run_id import is_provisional
 from jobspan.relay.destination import Destination, Record
 from jobspan.relay.plan import Item
 
 _TRIES = 3
+_NO_ID_SECONDS = 30.0
+"""How long a job waits where no other run id can be claimed: as long as claims pause."""
+
+
+def settled(known: Sequence[tuple[Delivery, Record]]) -> list[tuple[Delivery, Record]]:
+    """Leave out jobs whose run id is provisional: no destination sees one."""
+    return [(delivery, record) for delivery, record in known if not is_provisional(record.run_id)]
 
 
 class Claiming:
@@ -94,7 +102,9 @@ class Claiming:
 
     def _stand(self, rows: Sequence[Delivery]) -> list[tuple[Delivery, Record, list[Seen]]]:
         """Return what stands there under the run ids of jobs. One request."""
-        known = self._outbox.records(rows, self._destination.ending)
+        known = settled(self._outbox.records(rows, self._destination.ending))
+        if not known:
+            return []
         found = self._destination.read("j", [Lookup(record.run_id) for _, record in known])
         return [
             (delivery, record, [seen for seen in found if seen.run_id == record.run_id])
@@ -103,4 +113,6 @@ class Claiming:
 
     def _move(self, delivery: Delivery, run_id: str) -> None:
         new = self._outbox.rekey(delivery.job)
+        if new is None:
+            self._outbox.hold([delivery], f"run id {run_id} is another's", seconds=_NO_ID_SECONDS)
         _log.event(logging.INFO, "jobspan.job.moved", run_id=run_id, to=new or "(no free second)")

@@ -32,7 +32,7 @@ class Timing:
     """
 
     spacing: float = 0.25
-    poll: float = 0.25
+    poll: float = 0.5
     linger: float = 15.0
     lease: float = 15.0
     renew: float = 5.0

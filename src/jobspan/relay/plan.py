@@ -47,15 +47,9 @@ def changes(delivery: Delivery, wanted: Cells) -> Cells:
                 found[name] = value
         elif value is not None or not is_untouched:
             found[name] = value
-    if NOTES in found and NOTES in known and not sends_notes(delivery):
-        del found[NOTES]
+    if not delivery.sends_notes:
+        found.pop(NOTES, None)
     return found
-
-
-def sends_notes(delivery: Delivery) -> bool:
-    """Whether System Notes may go along: not with the progress of a run that is shown as Running."""
-    is_progress = delivery.shown == Status.RUNNING == delivery.status
-    return not is_progress or NOTES not in (delivery.cells or {})
 
 
 def item(destination: Destination, delivery: Delivery, record: Record, seen: Seen | None) -> Item | None:

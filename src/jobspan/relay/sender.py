@@ -12,11 +12,11 @@ from jobspan.ledger.outbox import Outbox
 from jobspan.model.delivery import FREE, OURS, UNSEEN, Cells, Delivery, Lookup, Seen
 from jobspan.model.status import Status
 from jobspan.relay.answer import Answers
-from jobspan.relay.claiming import Claiming
+from jobspan.relay.claiming import Claiming, settled
 from jobspan.relay.destination import Destination
 from jobspan.relay.lease import HeldLease
 from jobspan.relay.pace import Pace, Timing, linger_seconds
-from jobspan.relay.plan import Item, item, sends_notes
+from jobspan.relay.plan import Item, item
 from jobspan.relay.polling import CancelPoll
 from jobspan.relay.reaping import Reaping
 from jobspan.relay.verdict import Action, Verdict
@@ -194,7 +194,7 @@ class Sender:
             and self._seen(each.run) is None
             and (
                 (each.is_job and each.shown == Status.RUNNING != each.status)
-                or (each.sent_ns < old_ns and sends_notes(each))
+                or (each.sent_ns < old_ns and each.sends_notes)
             )
         ]
         return (lambda: self._read(kind, needed)) if needed else None
@@ -241,7 +241,7 @@ class Sender:
     def _items(self, rows: Sequence[Delivery]) -> list[Item]:
         same: list[Delivery] = []
         items: list[Item] = []
-        for delivery, record in self._outbox.records(rows, self._destination.ending):
+        for delivery, record in settled(self._outbox.records(rows, self._destination.ending)):
             made = item(self._destination, delivery, record, self._seen(delivery.run))
             if made is None:
                 same.append(delivery)
@@ -326,7 +326,9 @@ class Sender:
 
     def _forget_row(self, error: DeliveryError, items: Sequence[Item]) -> bool:
         """A person deleted a row: send it whole, by key."""
-        gone = [e.delivery for e in items if e.delivery.remote_id and e.delivery.remote_id in error.message]
+        known = [each.delivery for each in items if each.delivery.remote_id]
+        named = [each for each in known if str(each.remote_id) in error.message]
+        gone = named or (known if len(items) == 1 else [])
         for delivery in gone:
             delivery.remote_id, delivery.cells = None, None
         if gone:
