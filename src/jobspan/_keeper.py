@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 
 from jobspan import _clock
 from jobspan._guard import guard, guarded
@@ -30,10 +31,12 @@ class Keeper:
     Args:
         ledger: Folded into.
         journal: This process's own.
+        after: Called when everything is folded.
     """
 
-    def __init__(self, ledger: Ledger, journal: JournalWriter) -> None:
+    def __init__(self, ledger: Ledger, journal: JournalWriter, after: Callable[[], None]) -> None:
         self._ledger = ledger
+        self._after = after
         self._journal = journal
         self._stopped = threading.Event()
         self._starters: dict[int, object] = {}
@@ -102,6 +105,7 @@ class Keeper:
             self._swept_at = now + _HEARTBEAT_SECONDS if sweep else self._swept_at
             if self._fold(sweep):
                 self._position = position
+                self._after()
         if now >= self._tidy_at:
             self._tidy_at = now + _TIDY_SECONDS
             self._ledger.tidy()

@@ -23,6 +23,7 @@ from jobspan import _clock
 from jobspan._describe import describe
 from jobspan._guard import guard, guarded
 from jobspan._keeper import Keeper
+from jobspan._metrics import Metrics
 from jobspan._settings import Settings, load
 from jobspan.exceptions import SettingsError, UsageError
 from jobspan.journal.claim import RunIdClaims
@@ -101,7 +102,8 @@ class Runtime:
                 f"tracer_provider={tracer_provider!r}: give a TracerProvider of the OpenTelemetry SDK"
             )
         self._prefix = (0, "")
-        self.keeper = Keeper(self.ledger, self.journal)
+        self.metrics = Metrics()
+        self.keeper = Keeper(self.ledger, self.journal, self._tell_tokens)
 
     def redact(self, text: str) -> str:
         """Return `text` without secrets; where the redactor fails, nothing of it."""
@@ -166,11 +168,18 @@ class Runtime:
         with self.ledger.reading(seconds=seconds) as reader:
             yield reader
 
+    def _tell_tokens(self) -> None:
+        count = self.metrics.waiting
+        if count:
+            with guarded("metrics.tokens"), self.reading() as reader:
+                self.metrics.tell_tokens(reader, count)
+
     def flush(self, timeout: float) -> bool:
         """Fold and export everything of this process; True iff all of it is done within `timeout` seconds."""
         until = _clock.monotonic() + timeout
         self.journal.touch()
         folded = self.keeper.fold_now(timeout)
+        self._tell_tokens()
         exported = self.pipeline.force_flush(max(0.0, until - _clock.monotonic()))
         return folded and exported and not self.journal.buffered
 
@@ -185,6 +194,7 @@ class Runtime:
             self.journal.close()
         if timeout > 0:
             self.keeper.fold_now(timeout)
+            self._tell_tokens()
         self.pipeline.shutdown(max(0.0, until - _clock.monotonic()))
         with guarded("ledger.close"):
             self.ledger.close()
