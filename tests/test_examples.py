@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.live.server import provider
 from tests.program import ROOT, run_python
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -19,6 +21,7 @@ SAYS = {
     "02_client_loop": ["ended with exit code 2"],
     "03_async_clients": ["Guy-Wilson: Completed, value 10", "slow: Timed_out, value None"],
     "04_threads": ["flaky: Completed after 2 attempts", "own-pool: {'posts': 10}"],
+    "05_llm_tokens": ["now try: jobspan usage --by client"],
     "07_other_backends": ["span: client_run lead_scoring OK", "delivered: True"],
 }
 
@@ -30,11 +33,29 @@ def test_an_example_has_at_most_forty_lines(path: Path) -> None:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs_and_says_what_it_did(path: Path, tmp_path: Path) -> None:
-    done = run_python([str(path)], tmp_path)
+    with provider() as server:
+        done = run_python([str(path)], tmp_path, OPENAI_BASE_URL=server.url)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     for text in SAYS[path.stem]:
         assert text in done.stdout
+
+
+def test_the_tokens_example_counts_what_the_provider_billed(tmp_path: Path) -> None:
+    with provider() as server:
+        run_python([str(ROOT / "examples" / "05_llm_tokens.py")], tmp_path, OPENAI_BASE_URL=server.url)
+        billed = server.total
+    command = "from jobspan.cli import main; main()"
+    told = run_python(["-c", command, "usage", "--by", "client", "--json"], tmp_path)
+    rows = json.loads(told.stdout)
+    assert [(row["client"], row["calls"], row["unmetered_calls"]) for row in rows] == [
+        ("Acme", 2, 0),
+        ("Guy-Wilson", 2, 0),
+    ]
+    assert (
+        sum(row["prompt_tokens"] for row in rows),
+        sum(row["completion_tokens"] for row in rows),
+    ) == billed
 
 
 def test_the_flaky_client_of_the_threads_example_counts_its_results_once(tmp_path: Path) -> None:

@@ -32,12 +32,18 @@ class Keeper:
         ledger: Folded into.
         journal: This process's own.
         also: Done each round, twice a second; short.
+        after: Called when everything is folded.
     """
 
     def __init__(
-        self, ledger: Ledger, journal: JournalWriter, also: Callable[[], None] = lambda: None
+        self,
+        ledger: Ledger,
+        journal: JournalWriter,
+        also: Callable[[], None] = lambda: None,
+        after: Callable[[], None] = lambda: None,
     ) -> None:
         self._ledger = ledger
+        self._after = after
         self._journal = journal
         self._also = also
         self._stopped = threading.Event()
@@ -109,6 +115,7 @@ class Keeper:
             self._swept_at = now + _HEARTBEAT_SECONDS if sweep else self._swept_at
             if self._fold(sweep):
                 self._position = position
+                self._after()
         if now >= self._tidy_at:
             self._tidy_at = now + _TIDY_SECONDS
             self._ledger.tidy()

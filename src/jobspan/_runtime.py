@@ -26,6 +26,7 @@ from jobspan._describe import describe
 from jobspan._guard import guard, guarded
 from jobspan._health import Health
 from jobspan._keeper import Keeper
+from jobspan._metrics import Metrics
 from jobspan._settings import Settings, load
 from jobspan._unwritten import Backlog, header
 from jobspan.exceptions import SettingsError, UsageError
@@ -82,7 +83,12 @@ class Runtime:
                 f"tracer_provider={tracer_provider!r}: give a TracerProvider of the OpenTelemetry SDK"
             )
         self._prefix = (0, "")
+<<<<<<< HEAD
         self.keeper = Keeper(self.ledger, self.journal, self.deliveries.each_round)
+=======
+        self.metrics = Metrics()
+        self.keeper = Keeper(self.ledger, self.journal, self._tell_tokens)
+>>>>>>> tokens
 
     def redact(self, text: str) -> str:
         """Return `text` without secrets; where the redactor fails, nothing of it."""
@@ -149,12 +155,22 @@ class Runtime:
         with self.ledger.reading(seconds=seconds) as reader:
             yield reader
 
+    def _tell_tokens(self) -> None:
+        count = self.metrics.waiting
+        if count:
+            with guarded("metrics.tokens"), self.reading() as reader:
+                self.metrics.tell_tokens(reader, count)
+
     def flush(self, timeout: float) -> bool:
         """Fold and export everything of this process; True iff all of it is done within `timeout` seconds."""
         until = _clock.monotonic() + timeout
         self.journal.touch()
         folded = self.keeper.fold_now(timeout)
+<<<<<<< HEAD
         delivered = self.deliveries.flush(until)
+=======
+        self._tell_tokens()
+>>>>>>> tokens
         exported = self.pipeline.force_flush(max(0.0, until - _clock.monotonic()))
         return folded and exported and delivered and not self.journal.buffered
 
@@ -169,8 +185,12 @@ class Runtime:
             self.journal.close()
         if timeout > 0:
             self.keeper.fold_now(timeout)
+<<<<<<< HEAD
         with guarded("deliveries.end"):
             self.deliveries.end(until)
+=======
+            self._tell_tokens()
+>>>>>>> tokens
         self.pipeline.shutdown(max(0.0, until - _clock.monotonic()))
         with guarded("ledger.close"), contextlib.suppress(BusyLedgerError):
             self.ledger.close()  # while the keeper folds on, the end of the process closes it

@@ -215,22 +215,33 @@ def test_calls_before_a_kill_are_counted(fresh: Fresh) -> None:
     assert (row.calls, row.prompt_tokens, row.completion_tokens) == (3, 300, 63)
 
 
-@given(
-    st.builds(
-        UsageFact,
-        *[st.text("0123456789abcdef", min_size=1)] * 2,
-        st.none() | st.just("ab"),
-        st.text(),
-        *[st.integers(0, 2**62)] * 2,
-        st.sampled_from(["llm", "agg"]),
-        *[st.just(5)] * 2,
-        *[st.none() | st.integers(0, 9)] * 3,
-        st.none() | st.decimals(0, 9, places=9),
-        *[st.none() | st.text(min_size=1)] * 4,
-        st.booleans(),
-        st.booleans(),
-        st.integers(1, 3),
-    )
+COUNTS = st.none() | st.integers(0, 9)
+NAMES = st.none() | st.text(min_size=1)
+FACTS = st.builds(
+    UsageFact,
+    st.just("0a"),
+    st.just("0b"),
+    st.none() | st.just("ab"),
+    st.text(),
+    st.integers(0, 2**62),
+    st.integers(0, 2**62),
+    st.sampled_from(["llm", "agg"]),
+    st.just(5),
+    st.just(6),
+    COUNTS,
+    COUNTS,
+    COUNTS,
+    st.none() | st.decimals(0, 9, places=9),
+    NAMES,
+    NAMES,
+    NAMES,
+    NAMES,
+    st.booleans(),
+    st.booleans(),
+    st.integers(1, 3),
 )
+
+
+@given(FACTS)
 def test_the_json_of_a_fact_is_that_of_its_dict(fact: UsageFact) -> None:
     assert UsageFact.from_dict(json.loads(fact_json(None, fact))) == UsageFact.from_dict(fact.to_dict())

@@ -33,9 +33,10 @@ def command(by: UsageBy, month: str | None, form: str | None, as_json: bool, as_
 
     A cost with ≥ before it is a lower bound: the price of some calls is not known.
     """
-    chosen = {form} - {None} | ({"json"} if as_json else set()) | ({"csv"} if as_csv else set())
+    asked = [form or "", "json" if as_json else "", "csv" if as_csv else ""]
+    chosen = {each for each in asked if each}
     if len(chosen) > 1:
-        raise click.UsageError(f"{' and '.join(sorted(map(str, chosen)))} exclude each other")
+        raise click.UsageError(f"{' and '.join(sorted(chosen))} exclude each other")
     settings = settings_of_command()
     _check_month(month, settings.timezone)
     with reading(settings) as reader:

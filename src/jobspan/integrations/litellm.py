@@ -88,8 +88,8 @@ def uninstrument(module: Any) -> None:
     if callback is not None:
         names = ("callbacks", "success_callback", "failure_callback", "input_callback")
         for name in (*names, "_async_success_callback", "_async_failure_callback", "_async_input_callback"):
-            held = getattr(module, name, None)
-            if isinstance(held, list) and callback in held:
+            held: Any = getattr(module, name, None)
+            if held and callback in held:
                 held.remove(callback)
         delattr(module, _MARK)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import wrapt
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     class _FunctionWrapper:
         """What is used of wrapt's wrapper here; its own types leave most of it unknown."""
 
+        __wrapped__: Any
+
         def __init__(self, function: Any, wrapper: Wrapper) -> None: ...
 else:
     _FunctionWrapper = wrapt.FunctionWrapper
@@ -27,7 +29,12 @@ class _Patch(_FunctionWrapper):
 
 def is_patched(owner: Any, name: str) -> bool:
     """Tell whether a method of this very instance is wrapped."""
-    return isinstance(vars(owner).get(name), _Patch)
+    return _own(owner, name) is not None
+
+
+def _own(owner: Any, name: str) -> _Patch | None:
+    found: Any = cast("dict[str, Any]", owner.__dict__).get(name)
+    return found if isinstance(found, _Patch) else None
 
 
 def patch(owner: Any, name: str, wrapper: Wrapper) -> None:
@@ -38,8 +45,9 @@ def patch(owner: Any, name: str, wrapper: Wrapper) -> None:
 
 def unpatch(owner: Any, name: str) -> None:
     """Take our wrapper away, if it is there."""
-    if is_patched(owner, name):
-        inner = vars(owner)[name].__wrapped__
+    patched = _own(owner, name)
+    if patched is not None:
+        inner = patched.__wrapped__
         delattr(owner, name)
         if getattr(owner, name, None) != inner:  # the instance had a method of its own
             setattr(owner, name, inner)

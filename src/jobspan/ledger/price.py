@@ -40,6 +40,15 @@ _ALIASES = {
 _FRAMEWORKS = frozenset({"langchain", "langgraph", "litellm", "pydantic_ai", "strands", "unknown"})
 """Names in the place of a provider's that say nothing about who bills."""
 
+_MAKERS = (
+    (("gpt-", "o1", "o3", "o4", "chatgpt-", "text-embedding-"), "openai"),
+    (("claude-",), "anthropic"),
+    (("gemini-",), "google"),
+    (("command-", "embed-"), "cohere"),
+    (("mistral-", "codestral-", "ministral-"), "mistral"),
+)
+"""Whose a model is when nobody names its provider."""
+
 _KEPT = 4096
 
 
@@ -98,8 +107,9 @@ def _guesses(model: str, provider: str) -> list[tuple[str, str | None]]:
     if owner and owner not in _FRAMEWORKS:
         found += [(model, owner), *([(bare, owner)] if slash else [])]
     if slash:
-        maker = prefix.rpartition("/")[2].lower()
-        found.append((bare, _ALIASES.get(maker, maker)))
+        named = prefix.rpartition("/")[2].lower()
+        found.append((bare, _ALIASES.get(named, named)))
     if not owner or owner in _FRAMEWORKS:
         found += [(model, None), *([(bare, None)] if slash else [])]
+        found += [(bare, maker) for starts, maker in _MAKERS if bare.startswith(starts)]
     return found

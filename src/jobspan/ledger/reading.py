@@ -144,6 +144,13 @@ class LedgerReader:
             return usage_rows(self._connection, by, uid, self._zone)
         return usage_rows(self._connection, by, uid, self._zone, month_range(month, self._zone))
 
+    def calls_of(self, uid: str) -> Iterator[tuple[str | None, str | None, int, int]]:
+        """Yield (provider, model, prompt tokens, completion tokens) of the calls a run made itself."""
+        for row in self._connection.execute(queries.CALLS_OF_RUN, (uid,)).fetchall():
+            call = codec.read_call(row)
+            if call.sums.get("calls"):
+                yield call.provider, call.model, call.sums["prompt"], call.sums["completion"]
+
     def _run(self, uid: str) -> Run | None:
         row = self._connection.execute(queries.RUN, (uid,)).fetchone()
         return None if row is None else codec.read_run(row)

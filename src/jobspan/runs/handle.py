@@ -257,6 +257,8 @@ class RunHandle(Recorder):
         end_ns = _clock.now_ns()
         self._write(f'"e":"close","how":"{left}","lane":{lane()}{cause}', end_ns)
         self._tell_parent()
+        if self._runtime.metrics.is_on:
+            self._tell_metrics(end_ns)
         failed = left is not Left.OK
         self.span.finish(  # type: ignore[attr-defined]
             end_ns,
@@ -264,6 +266,18 @@ class RunHandle(Recorder):
             error=error if failed else None,
             status_ok=not failed,
             message=message,
+        )
+
+    def _tell_metrics(self, end_ns: int) -> None:
+        fields = self.log_fields()
+        started = self.span.start_time if isinstance(self.span, RunSpan) else end_ns
+        self._runtime.metrics.closed(
+            "" if self.kind == "operation" else self.client_key or self.uid,
+            max(0, end_ns - started) / 1e9,
+            self.kind,
+            fields["job_type"],
+            self._status.value,
+            fields["client_id"],
         )
 
     def _leave_roster(self) -> None:
