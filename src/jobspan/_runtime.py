@@ -83,12 +83,8 @@ class Runtime:
                 f"tracer_provider={tracer_provider!r}: give a TracerProvider of the OpenTelemetry SDK"
             )
         self._prefix = (0, "")
-<<<<<<< HEAD
-        self.keeper = Keeper(self.ledger, self.journal, self.deliveries.each_round)
-=======
         self.metrics = Metrics()
-        self.keeper = Keeper(self.ledger, self.journal, self._tell_tokens)
->>>>>>> tokens
+        self.keeper = Keeper(self.ledger, self.journal, self.deliveries.each_round, self._tell_tokens)
 
     def redact(self, text: str) -> str:
         """Return `text` without secrets; where the redactor fails, nothing of it."""
@@ -166,11 +162,8 @@ class Runtime:
         until = _clock.monotonic() + timeout
         self.journal.touch()
         folded = self.keeper.fold_now(timeout)
-<<<<<<< HEAD
         delivered = self.deliveries.flush(until)
-=======
         self._tell_tokens()
->>>>>>> tokens
         exported = self.pipeline.force_flush(max(0.0, until - _clock.monotonic()))
         return folded and exported and delivered and not self.journal.buffered
 
@@ -185,12 +178,9 @@ class Runtime:
             self.journal.close()
         if timeout > 0:
             self.keeper.fold_now(timeout)
-<<<<<<< HEAD
+            self._tell_tokens()
         with guarded("deliveries.end"):
             self.deliveries.end(until)
-=======
-            self._tell_tokens()
->>>>>>> tokens
         self.pipeline.shutdown(max(0.0, until - _clock.monotonic()))
         with guarded("ledger.close"), contextlib.suppress(BusyLedgerError):
             self.ledger.close()  # while the keeper folds on, the end of the process closes it
