@@ -37,6 +37,7 @@ class Sender:
         budget: Calls that may be made in a month; None: no limit.
         poll: When to look for canceled jobs.
         lease: Says whether this process is still the one sender.
+        pace: Spaces the requests.
         adopts: Close at once what other ledgers left Running.
     """
 
@@ -48,6 +49,7 @@ class Sender:
         budget: int | None,
         poll: CancelPoll,
         lease: HeldLease,
+        pace: Pace,
         *,
         adopts: bool = False,
     ) -> None:
@@ -57,7 +59,7 @@ class Sender:
         self._budget = budget
         self._poll = poll
         self._lease = lease
-        self._pace = Pace(timing)
+        self._pace = pace
         self._claiming = Claiming(destination, outbox)
         self._reaping = Reaping(destination, at_once=adopts)
         self.answers = Answers(destination, outbox, timing, lease, self._refused)

@@ -16,7 +16,7 @@ from jobspan.ledger.outbox import Outbox
 from jobspan.model.delivery import Waiting
 from jobspan.relay.destination import Destination
 from jobspan.relay.lease import HeldLease
-from jobspan.relay.pace import Timing
+from jobspan.relay.pace import Pace, Timing
 from jobspan.relay.polling import CancelPoll
 from jobspan.relay.sender import Sender
 
@@ -166,6 +166,7 @@ class Relay:
         return self._asked or self.outbox.waiting().rows > 0
 
     def _new_sender(self) -> Sender:
+        pace = Pace(self._timing)  # before the libraries are loaded: that is part of the first wait
         self._destination = destination = self._make()
         lease = self._lease
         assert lease is not None
@@ -178,7 +179,7 @@ class Relay:
             polls=Outbox(self._ledger, f"{self.outbox.destination}#cancel_poll"),
         )
         self._sender = Sender(
-            destination, self.outbox, self._timing, self._budget, poll, lease, adopts=self._adopts
+            destination, self.outbox, self._timing, self._budget, poll, lease, pace, adopts=self._adopts
         )
         return self._sender
 
