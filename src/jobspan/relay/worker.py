@@ -244,11 +244,13 @@ class Relay:
     def end(self, timeout: float, jobs: Iterable[str] | None = None) -> None:
         """Deliver what can be delivered in `timeout` seconds, say what is left, and let go."""
         until = _clock.monotonic() + timeout
-        if self.pid == os.getpid() and timeout > 0:
+        is_sending = self.pid == os.getpid()
+        if is_sending and timeout > 0:
             self.flush(timeout, jobs, asked=False)
-        self._say_what_is_left()
+        if is_sending:
+            self._say_what_is_left()
         self.stop()
-        if self.pid == os.getpid():
+        if is_sending:
             self._done.wait(max(0.0, min(0.2, until - _clock.monotonic())))
 
     def _say_what_is_left(self) -> None:
