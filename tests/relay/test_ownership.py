@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import jobspan
 from jobspan import _clock, _runtime
 from jobspan.model.record import instant_text
+from jobspan.model.run_id import format_run_id, parse_run_id
 from jobspan.relay import reaping
 from jobspan.testing.airtable import AirtableServer
 from tests.program import environment
@@ -67,6 +69,37 @@ def test_a_foreign_row_of_the_same_run_id_is_left_alone_and_the_job_moves_on(del
         record = reader.job(job.run_id)
     assert record is not None, "the old run id stays an alias"
     assert record.run_id == there["Run ID"]
+
+
+def next_second(run_id: str) -> str:
+    """Return the run id of the next second."""
+    second = parse_run_id(run_id, UTC)
+    assert second is not None
+    return format_run_id((second + 1) * 10**9, UTC)
+
+
+def test_a_row_that_comes_between_the_look_and_the_upsert_is_not_overwritten(deliver: Deliver) -> None:
+    server = deliver()
+    server.fail("latency", seconds=0.5, method="PATCH", nth=1)
+    foreign = {"Job Type": "mine", "System Notes": "elsewhere\njobspan " + "ab" * 12 + " 0123456789ab -"}
+    with jobspan.job("mine") as job:
+        wait_until(lambda: any(request.kind == "upsert" for request in server.requests), 10)
+        added = server.person.add(JOBS, {"Run ID": job.run_id, **foreign})
+        after = server.person.add(JOBS, {"Run ID": next_second(job.run_id), **foreign})
+        with job.client("A") as run:
+            run.add(posts=1)
+    assert jobspan.flush(15)
+    assert jobspan.flush(15)
+    by_id = {row["id"]: row for row in rows(server, JOBS)}
+    assert len(by_id) == 3
+    assert by_id.pop(added)["Run ID"] == job.run_id
+    assert by_id.pop(after)["Run ID"] == next_second(job.run_id)
+    (ours,) = by_id.values()
+    jobs, clients = in_ledger()
+    assert [ours["Run ID"]] == list(jobs)
+    assert ours["Run ID"] == next_second(next_second(job.run_id))
+    assert ours["Status"] == "Completed"
+    assert [row["Run ID"] for row in rows(server, CLIENT_RUNS)] == list(clients)
 
 
 @pytest.mark.parametrize("same", [True, False])

@@ -31,7 +31,7 @@ with jobspan.job(name) as job:
     while time.monotonic() < until:
         with job.client(f"{name}-{n}") as run:
             run.add(posts=n)
-            time.sleep(0.02)
+            time.sleep(float(sys.argv[4]))
         n += 1
 """
 
@@ -68,7 +68,7 @@ def test_killed_between_request_and_answer_it_is_one_row_in_the_end(fresh: Path,
     with AirtableServer(lockout_seconds=1.0) as server:
         for trial in range(kills):
             fault = server.fail("hang", when="after", seconds=3.0, method="PATCH", nth=1 + trial % 4)
-            process = program(server, fresh, f"killed-{trial}", 20, 0.8)
+            process = program(server, fresh, f"killed-{trial}", 20, 0.8, 0.3)
             wait_until(lambda fault=fault: fault.hits == 1, 20)
             process.send_signal(signal.SIGKILL)
             process.communicate()
@@ -82,7 +82,7 @@ def test_killed_between_request_and_answer_it_is_one_row_in_the_end(fresh: Path,
 
 def test_eight_processes_on_one_base_have_one_sender_at_a_time(fresh: Path) -> None:
     with AirtableServer() as server:
-        running = [program(server, fresh, f"worker-{n}", 0.5 + n * 0.3, 1.5) for n in range(8)]
+        running = [program(server, fresh, f"worker-{n}", 0.5 + n * 0.3, 1.5, 0.02) for n in range(8)]
         for process in running:
             _, err = process.communicate(timeout=60)
             assert process.returncode == 0, err
@@ -94,7 +94,7 @@ def test_eight_processes_on_one_base_have_one_sender_at_a_time(fresh: Path) -> N
 
 def test_a_stopped_sender_is_relieved_within_the_lease_and_overwrites_nothing(fresh: Path) -> None:
     with AirtableServer() as server:
-        process = program(server, fresh, "stopped", 4, 1.5)
+        process = program(server, fresh, "stopped", 4, 1.5, 0.02)
         wait_until(lambda: len(server.rows(CLIENT_RUNS)) > 0, 20)
         process.send_signal(signal.SIGSTOP)
         stopped_at = time.monotonic()

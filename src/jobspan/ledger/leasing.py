@@ -21,16 +21,21 @@ def take_lease(ledger: Ledger, name: str, holder: str, seconds: float) -> Lease 
         now_ns = _clock.now_ns()
         row = connection.execute(queries.LEASE, (name,)).fetchone()
         held_by, fence, expires_ns = row or ("", 0, 0)
-        if held_by != holder and expires_ns > now_ns:
+        if held_by != holder and _is_valid(expires_ns, seconds):
             return None
         lease = Lease(fence + (held_by != holder), now_ns + round(seconds * 1e9))
         connection.execute(queries.PUT_LEASE, (name, holder, lease.fence, lease.expires_ns))
         return lease
 
     held = lease_of(ledger, name)
-    if held is not None and held[0] != holder and held[2] > _clock.now_ns():
+    if held is not None and held[0] != holder and _is_valid(held[2], seconds):
         return None
     return transact(ledger, take, seconds=2.0)
+
+
+def _is_valid(expires_ns: int, seconds: float) -> bool:
+    """Whether a lease still runs; one that would run for much longer was made under another clock."""
+    return 0 < expires_ns - _clock.now_ns() <= 4e9 * seconds
 
 
 def end_lease(ledger: Ledger, name: str, holder: str) -> None:

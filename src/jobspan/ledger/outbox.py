@@ -101,9 +101,18 @@ class Outbox:
         """Return jobs the destination shows as Running, the latest first; at most 50."""
         return self._read(lambda c: _deliveries(c.execute(queries.RUNNING_THERE, (self.destination,))))
 
-    def unverified(self) -> list[Delivery]:
-        """Return jobs whose row was written and is not known to be the only one of its run id."""
-        return self._read(lambda c: _deliveries(c.execute(queries.UNVERIFIED, (self.destination,))))
+    def unverified(self, *, any_id: bool = False) -> list[Delivery]:
+        """Return jobs whose row was written and is not known to be the only one of its run id.
+
+        With `any_id` also those whose row does not show the run id.
+        """
+        place = (self.destination, any_id)
+        return self._read(lambda c: _deliveries(c.execute(queries.UNVERIFIED, place)))
+
+    def has_moved(self, job: str) -> bool:
+        """Whether a job had another run id before."""
+        row = self._read(lambda c: c.execute(queries.HAS_ALIAS, (job,)).fetchone())
+        return row is not None
 
     def records(
         self, deliveries: Sequence[Delivery], ending: Callable[[Delivery, int | None], NotesEnding]

@@ -156,10 +156,11 @@ COUNT_NEWS = (
 """How many client runs have a status the destination does not show, up to :limit."""
 DELIVERY = _DELIVERY + " WHERE d.destination = ? AND d.run = ?"
 UNVERIFIED = (
-    _DELIVERY
-    + " WHERE d.destination = ? AND d.kind = 'j' AND d.stage = 1 AND d.remote_id IS NOT NULL LIMIT 50"
+    _DELIVERY + " WHERE d.destination = ? AND d.kind = 'j' AND d.stage = 1 AND d.remote_id IS NOT NULL"
+    " AND (? OR json_extract(d.cells, '$.run_id') = (SELECT run_id FROM runs WHERE uid = d.run)) LIMIT 50"
 )
-"""Jobs whose row was written, and not yet looked at again."""
+"""Jobs whose row was written under their run id (or, second parameter, any), and not yet looked at again."""
+HAS_ALIAS = "SELECT 1 FROM aliases WHERE job = ?"
 RUNNING_THERE = (
     _DELIVERY
     + " WHERE d.destination = ? AND d.kind = 'j' AND d.shown = 'Running' AND d.remote_id IS NOT NULL"

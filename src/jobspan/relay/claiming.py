@@ -37,9 +37,10 @@ class Claiming:
 
     def is_due(self, delivery: Delivery) -> bool:
         """Whether a job's run id is to be looked at: before the first upsert, and after a lost one."""
-        if delivery.remote_id is not None or not self._destination.has_run_ids("j"):
+        if not self._destination.has_run_ids("j"):
             return False
-        return delivery.stage == UNSEEN or (delivery.stage == FREE and delivery.attempts > 0)
+        is_lost = delivery.stage == FREE and delivery.remote_id is None and delivery.attempts > 0
+        return delivery.stage == UNSEEN or is_lost
 
     def look(self, rows: Sequence[Delivery], free: Callable[[Delivery], None]) -> None:
         """See whether the run ids of jobs are free; a job with another's id moves to the next free second.
@@ -54,7 +55,7 @@ class Claiming:
         for delivery, record, there in self._stand(rows):
             whose, seen = self._destination.whose(record, delivery, there)
             if whose == "ours" and seen is not None:
-                self._outbox.set_stage(delivery, OURS, seen.remote_id)
+                self._outbox.set_stage(delivery, OURS if len(there) == 1 else FREE, seen.remote_id)
             elif whose == "free":
                 self._outbox.set_stage(delivery, FREE)
                 free(delivery)
@@ -64,11 +65,14 @@ class Claiming:
     def verify(self, rows: Sequence[Delivery]) -> None:
         """See that a run id stands in one row only; of two that took it at once, one moves on.
 
+        A job that has moved before yields to whoever is there.
+
         Raises:
             DeliveryError: The request failed.
         """
         for delivery, record, there in self._stand(rows):
-            if self._destination.comes_first(delivery, there):
+            yields = len(there) > 1 and self._outbox.has_moved(delivery.job)
+            if not yields and self._destination.comes_first(delivery, there):
                 self._outbox.set_stage(delivery, OURS)
             else:
                 self._move(delivery, record.run_id)
@@ -113,6 +117,8 @@ class Claiming:
 
     def _move(self, delivery: Delivery, run_id: str) -> None:
         new = self._outbox.rekey(delivery.job)
-        if new is None:
+        if new is not None:
+            self._outbox.set_stage(delivery, UNSEEN)
+        else:
             self._outbox.hold([delivery], f"run id {run_id} is another's", seconds=_NO_ID_SECONDS)
         _log.event(logging.INFO, "jobspan.job.moved", run_id=run_id, to=new or "(no free second)")

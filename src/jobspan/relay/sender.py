@@ -22,7 +22,8 @@ from jobspan.relay.reaping import Reaping
 from jobspan.relay.verdict import Action, Verdict
 
 _PAGE = 50
-_FRESH_SECONDS = 10.0
+_FRESH_SECONDS = 2.0
+"""A row read longer ago is read again before it is written: a person may have been there."""
 _REMEMBERED = 1_000
 Request = Callable[[], None]
 
@@ -37,6 +38,7 @@ class Sender:
         budget: Calls that may be made in a month; None: no limit.
         poll: When to look for canceled jobs.
         lease: Says whether this process is still the one sender.
+        pace: Spaces the requests.
         adopts: Close at once what other ledgers left Running.
     """
 
@@ -48,6 +50,7 @@ class Sender:
         budget: int | None,
         poll: CancelPoll,
         lease: HeldLease,
+        pace: Pace,
         *,
         adopts: bool = False,
     ) -> None:
@@ -57,7 +60,7 @@ class Sender:
         self._budget = budget
         self._poll = poll
         self._lease = lease
-        self._pace = Pace(timing)
+        self._pace = pace
         self._claiming = Claiming(destination, outbox)
         self._reaping = Reaping(destination, at_once=adopts)
         self.answers = Answers(destination, outbox, timing, lease, self._refused)
@@ -106,7 +109,7 @@ class Sender:
             # Where no job can be shown, client runs need not wait for theirs.
             self._claiming.believe(self._outbox.due("j", linger_ns=0, news=True, limit=_PAGE))
             return None
-        unverified = self._outbox.unverified()
+        unverified = self._outbox.unverified(any_id=not self._destination.has_run_ids("j"))
         due = self._due("j", news=True)
         if not unverified and not due:
             return None

@@ -16,7 +16,7 @@ from jobspan.ledger.outbox import Outbox
 from jobspan.model.delivery import Waiting
 from jobspan.relay.destination import Destination
 from jobspan.relay.lease import HeldLease
-from jobspan.relay.pace import Timing
+from jobspan.relay.pace import Pace, Timing
 from jobspan.relay.polling import CancelPoll
 from jobspan.relay.sender import Sender
 
@@ -166,6 +166,7 @@ class Relay:
         return self._asked or self.outbox.waiting().rows > 0
 
     def _new_sender(self) -> Sender:
+        pace = Pace(self._timing)  # before the libraries are loaded: that is part of the first wait
         self._destination = destination = self._make()
         lease = self._lease
         assert lease is not None
@@ -178,7 +179,7 @@ class Relay:
             polls=Outbox(self._ledger, f"{self.outbox.destination}#cancel_poll"),
         )
         self._sender = Sender(
-            destination, self.outbox, self._timing, self._budget, poll, lease, adopts=self._adopts
+            destination, self.outbox, self._timing, self._budget, poll, lease, pace, adopts=self._adopts
         )
         return self._sender
 
@@ -243,11 +244,13 @@ class Relay:
     def end(self, timeout: float, jobs: Iterable[str] | None = None) -> None:
         """Deliver what can be delivered in `timeout` seconds, say what is left, and let go."""
         until = _clock.monotonic() + timeout
-        if self.pid == os.getpid() and timeout > 0:
+        is_sending = self.pid == os.getpid()
+        if is_sending and timeout > 0:
             self.flush(timeout, jobs, asked=False)
-        self._say_what_is_left()
+        if is_sending:
+            self._say_what_is_left()
         self.stop()
-        if self.pid == os.getpid():
+        if is_sending:
             self._done.wait(max(0.0, min(0.2, until - _clock.monotonic())))
 
     def _say_what_is_left(self) -> None:
