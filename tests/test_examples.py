@@ -19,6 +19,7 @@ SAYS = {
     "02_client_loop": ["ended with exit code 2"],
     "03_async_clients": ["Guy-Wilson: Completed, value 10", "slow: Timed_out, value None"],
     "04_threads": ["flaky: Completed after 2 attempts", "own-pool: {'posts': 10}"],
+    "09_detached_webhook": ["after the job: Running", "after two deliveries: Completed, {'leads': 95}"],
     "07_other_backends": ["span: client_run lead_scoring OK", "delivered: True"],
 }
 

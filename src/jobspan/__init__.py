@@ -13,6 +13,7 @@ from jobspan.exceptions import (
 from jobspan.model.record import ClientRunRecord, JobRecord, OperationRecord
 from jobspan.model.run_id import RunKey
 from jobspan.model.status import Status
+from jobspan.runs.attaching import attach
 from jobspan.runs.current import wrap
 from jobspan.runs.kinds import ClientRun, JobRun, Operation
 from jobspan.runs.logging import RunFilter, get_logger
@@ -40,6 +41,7 @@ __all__ = [
     "Status",
     "TrackingResult",
     "UsageError",
+    "attach",
     "client_run",
     "configure",
     "current_job",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +23,8 @@ from jobspan.model.columns import did_you_mean
 MODES = ("online", "offline", "disabled")
 DURABILITIES = ("process", "power")
 _PREFIX = "JOBSPAN_"
+_SECRETS = ("token_key",)
+_SHORTEST_KEY = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Settings:
         timezone: The zone of run ids and notes.
         durability: process: survives any death of the process; power: a power cut, too (job open and close).
         exit_flush: At most so many seconds are spent at exit on folding and exporting.
+        token_key: The secret that signs tokens; None: a random one kept beside the ledger.
     """
 
     ledger: Path
@@ -44,6 +47,7 @@ class Settings:
     timezone: tzinfo = UTC
     durability: str = "process"
     exit_flush: float = 2.0
+    token_key: str | None = field(default=None, repr=False)
 
 
 def default_ledger() -> Path:
@@ -107,6 +111,12 @@ def _seconds(value: object) -> float:
     return seconds
 
 
+def _secret(value: object) -> str:
+    if not isinstance(value, str) or len(value) < _SHORTEST_KEY:
+        raise ValueError(f"a secret text of at least {_SHORTEST_KEY} characters")
+    return value
+
+
 def _word(words: tuple[str, ...]) -> Callable[[object], str]:
     def read(value: object) -> str:
         text = str(value).strip().lower()
@@ -124,6 +134,7 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "timezone": _zone,
     "durability": _word(DURABILITIES),
     "exit_flush": _seconds,
+    "token_key": _secret,
 }
 
 
@@ -141,7 +152,8 @@ def read_setting(name: str, value: object, source: str) -> Any:
     try:
         return _READERS[name](value)
     except ValueError as error:
-        raise SettingsError(f"{source}: {value!r} cannot be used, write {error}") from None
+        shown = "the value" if name in _SECRETS else repr(value)
+        raise SettingsError(f"{source}: {shown} cannot be used, write {error}") from None
 
 
 def load(

@@ -41,6 +41,18 @@ class JobLine:
     unpriced_calls: int
 
 
+@dataclass(frozen=True, slots=True)
+class PartPlace:
+    """Where a part stands: its name, and what its run and job are called. `part` may be empty: none."""
+
+    part: str
+    job: str
+    run_id: str
+    job_type: str
+    start_ns: int
+    client: str
+
+
 class LedgerReader:
     """Reads records from an open ledger, as of the moment of each call."""
 
@@ -109,6 +121,30 @@ class LedgerReader:
     def has_part(self, uid: str) -> bool:
         """Whether a part of this name was opened."""
         return self._connection.execute(queries.HAS_PART, (uid,)).fetchone() is not None
+
+    def linked(self, key: str) -> PartPlace | None:
+        """Return the part that was given the id `key` from elsewhere; of several the newest."""
+        row = self._connection.execute(queries.LINKED, (key,)).fetchone()
+        return None if row is None else self._place(*row)
+
+    def place_of(self, run_id: str) -> PartPlace | None:
+        """Return the run people call `run_id`, a job or client run, and the part of it last left open."""
+        uid = self.job_uid(run_id)
+        if uid is None:
+            row = self._connection.execute(queries.CLIENT_RUN_BY_RUN_ID, {"text": run_id}).fetchone()
+            uid = None if row is None else row[0]
+        run = None if uid is None else self._run(uid)
+        if run is None:
+            return None
+        parts = [codec.read_part(row) for row in self._connection.execute(queries.PARTS_OF_RUN, (run.uid,))]
+        detached = [part for part in parts if part.is_detached and part.kind != OPERATION]
+        last = max(detached, key=lambda part: part.detached, default=None)
+        return self._place("" if last is None else last.uid, run.uid, run.job)
+
+    def _place(self, part: str, run_uid: str, job_uid: str) -> PartPlace:
+        run, job = self._known_run(run_uid), self._known_run(job_uid)
+        client = run.label if run_uid != job_uid else ""
+        return PartPlace(part, job_uid, job.run_id or "", job.label, job.start_ns or 0, client)
 
     def usage(self, by: UsageBy, *, job: str | None = None) -> list[UsageRow]:
         """Return tokens, cost and calls by client, job (run id) or model; each key counts once per job.

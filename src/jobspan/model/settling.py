@@ -7,6 +7,7 @@ them, then client runs, then jobs.
 from __future__ import annotations
 
 from jobspan.model.booking import repeated_items
+from jobspan.model.handover import meet
 from jobspan.model.part import JOB, OPERATION, Ending, Part, overdue
 from jobspan.model.run import Run
 from jobspan.model.status import Left
@@ -35,6 +36,8 @@ def settle(space: Workspace) -> None:
         job = space.job(uid)
         if job.client_end_ns is None:
             job.client_end_ns = space.latest_end(uid)
+        for part in meet([part for part in space.tops(uid) if part.is_opened], job.client_parts):
+            space.touch(part)
         job.derive(space.tops(uid), repeated_items(space, job))
         space.runs[uid] = job
 

@@ -37,6 +37,7 @@ _ENDING = guarded("run.finish")
 _CONTEXT = guarded("run.context")
 _SPAN = guarded("run.span")
 _BOOKING = guarded("run.error")
+_TOKEN = guarded("run.token")
 
 
 class RunHandle(Recorder):
@@ -87,6 +88,11 @@ class RunHandle(Recorder):
     def has_left(self) -> bool:
         """Whether its block was left."""
         return self._left is not None
+
+    @property
+    def stays_open(self) -> bool:
+        """Whether the record stays open though the block was left."""
+        return False
 
     @property
     def local_status(self) -> Status:
@@ -140,6 +146,19 @@ class RunHandle(Recorder):
     def cancel(self, reason: object = "canceled") -> None:
         """Have the next `checkpoint` of this run, or of one in it, raise `RunCanceled`."""
         self._canceled = said(reason)
+
+    @property
+    def token(self) -> str:
+        """A short signed text by which other processes and hosts attach to this run; empty if it has none.
+
+        ``with jobspan.attach(token=…)``. Where no `JOBSPAN_TOKEN_KEY` is set, only processes of the same
+        ledger can read it.
+        """
+        from jobspan.runs.elsewhere import token_of
+
+        with _TOKEN:
+            return token_of(self)
+        return ""
 
     # --- entering and leaving
 
@@ -248,7 +267,8 @@ class RunHandle(Recorder):
                 with _BOOKING:
                     self._book(error, "", (kind, message))
         end_ns = _clock.now_ns()
-        self._write(f'"e":"close","how":"{left}","lane":{lane()}{cause}', end_ns)
+        if not self.stays_open:
+            self._write(f'"e":"close","how":"{left}","lane":{lane()}{cause}', end_ns)
         self._tell_parent()
         failed = left is not Left.OK
         self.span.finish(  # type: ignore[attr-defined]
@@ -265,7 +285,7 @@ class RunHandle(Recorder):
     @property
     def _status(self) -> Status:
         """What this process knows of the status: enough for a span, not for a record."""
-        if self._left is None:
+        if self._left is None or self.stays_open:
             return Status.RUNNING
         return combine(self._left, (), errors=self._errors > 0)
 
@@ -321,10 +341,10 @@ class RunHandle(Recorder):
         return uids
 
     def __reduce__(self) -> Any:
-        """Pickle as the address of the run: the handle made from it elsewhere adds to the same record."""
-        from jobspan.runs.elsewhere import address_of, revive
+        """Pickle as the run's token: the handle made from it elsewhere adds to the same record."""
+        from jobspan.runs.elsewhere import reduced, revive
 
-        return revive, (self.kind, address_of(self))
+        return revive, (self.kind, *reduced(self))
 
     def is_within(self, uid: str | None) -> bool:
         """Whether this run is the one called `uid`, or stands in it."""

@@ -71,7 +71,10 @@ class Scope(Generic[H]):
         return cast("Callable[P, R]", _decorators[0](function, self))
 
     def __enter__(self) -> H:
-        run = self.new_run()
+        return self.enter_run(self.new_run())
+
+    def enter_run(self, run: H) -> H:
+        """Enter a run of this scope; the block that is left next leaves it."""
         entered: H = run.__enter__()
         entry = _Entry(self, run, _top.get())
         _entered[entry] = None
