@@ -14,6 +14,7 @@ from jobspan.model.record import ClientRunRecord, JobRecord, OperationRecord
 from jobspan.model.run_id import RunKey
 from jobspan.model.status import Status
 from jobspan.runs.attaching import attach
+from jobspan.runs.carrier import extract, inject, propagate
 from jobspan.runs.current import wrap
 from jobspan.runs.kinds import ClientRun, JobRun, Operation
 from jobspan.runs.logging import RunFilter, get_logger
@@ -46,11 +47,14 @@ __all__ = [
     "configure",
     "current_job",
     "current_run",
+    "extract",
     "flush",
     "get_logger",
     "health",
+    "inject",
     "job",
     "operation",
+    "propagate",
     "record_cost",
     "record_usage",
     "shutdown",

@@ -127,6 +127,14 @@ class LedgerReader:
         row = self._connection.execute(queries.LINKED, (key,)).fetchone()
         return None if row is None else self._place(*row)
 
+    def part_place(self, uid: str) -> PartPlace | None:
+        """Return the job's or client run's part called `uid`, or that an operation of this name stands in."""
+        row = self._connection.execute(queries.PARTS.format(many="?"), (uid,)).fetchone()
+        part = None if row is None else codec.read_part(row)
+        if part is None or part.run is None or part.job is None:
+            return None
+        return self._place(part.top or part.uid, part.run, part.job)
+
     def place_of(self, run_id: str) -> PartPlace | None:
         """Return the run people call `run_id`, a job or client run, and the part of it last left open."""
         uid = self.job_uid(run_id)

@@ -127,10 +127,11 @@ def _found(owner: Runtime, external_id: object, run_id: str | None) -> Address |
             key="attach: not found",
         )
         return None
-    return _address(place)
+    return address_at(place)
 
 
-def _address(place: PartPlace) -> Address:
+def address_at(place: PartPlace) -> Address:
+    """Return the address of what a reader found."""
     kind = "c" if place.client else "j"
     return Address(kind, place.part, place.job, place.run_id, place.job_type, place.start_ns, place.client)
 

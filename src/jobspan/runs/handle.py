@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.trace import set_span_in_context
 
 from jobspan import _clock
@@ -55,6 +56,7 @@ class RunHandle(Recorder):
         "deadline",
         "parent",
         "span",
+        "under",
     )
 
     span: trace.Span
@@ -73,6 +75,8 @@ class RunHandle(Recorder):
         self._left: Left | None = None
         self.deadline: float | None = None
         """On `_clock.monotonic`, set from ``timeout=``."""
+        self.under: Context | None = None
+        """Where its span belongs, if not under the current one."""
 
     @property
     def owner_runtime(self) -> Runtime:
@@ -235,7 +239,7 @@ class RunHandle(Recorder):
         pid = _getpid()
         number = 0
         with _SPAN:
-            under = None
+            under = self.under
             if parent is not None and live_run() is not parent and parent.span is not trace.INVALID_SPAN:
                 under = set_span_in_context(parent.span)  # opened by its handle, in another context
             span = runtime.pipeline.start_span(

@@ -11,7 +11,6 @@ import base64
 import hashlib
 import hmac
 import json
-import logging
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -23,6 +22,7 @@ from jobspan.model.validation import MAX_INSTANT
 
 _VERSION = "1"
 _MAC_BYTES = 16
+_LEAST_FIELDS = 6
 _MAX_LENGTH = 4_096
 
 
@@ -31,7 +31,7 @@ class Address:
     """Where a run is, by its inside names, and what its records need to be opened anywhere.
 
     Attributes:
-        kind: ``j``, ``c`` or ``o``.
+        kind: ``j``, ``c``, ``o``; ``r`` in a carrier, that holds no names.
         part: The part: the entering of the run that is meant; empty if none in particular.
         job: The job's inside name.
         run_id: The job's id.
@@ -61,7 +61,7 @@ def write_token(owner: Runtime, address: Address) -> str:
         LedgerError: The folder of the key cannot be trusted.
     """
     fields = list(astuple(address))
-    while not fields[-1]:
+    while len(fields) > _LEAST_FIELDS and not fields[-1]:
         fields.pop()
     body = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "backslashreplace")
     return _VERSION + base64.urlsafe_b64encode(_mac(owner, body) + body).rstrip(b"=").decode()
@@ -70,14 +70,27 @@ def write_token(owner: Runtime, address: Address) -> str:
 def read_token(owner: Runtime, token: object) -> Address | None:
     """Return the address in a token; None for a bad one, which is counted and logged."""
     found = _verified(owner, token)
-    if found is None:
+    if found is None or found.kind == "r":
         guard.note(
             "token",
             "a token was not accepted: it is damaged, or signed with another key;"
             " set JOBSPAN_TOKEN_KEY to the same secret in all processes",
-            level=logging.WARNING,
         )
+        return None
     return found
+
+
+def read_reference(owner: Runtime, carried: object) -> str | None:
+    """Return the part a carrier means; None for a bad one, which is counted and logged."""
+    found = _verified(owner, carried)
+    if found is None or found.kind != "r":
+        guard.note(
+            "carrier",
+            "a carrier was ignored: it is damaged, forged, or signed with another key;"
+            " set JOBSPAN_TOKEN_KEY to the same secret in all processes",
+        )
+        return None
+    return found.part
 
 
 def _verified(owner: Runtime, token: object) -> Address | None:
@@ -101,13 +114,17 @@ def _address(fields: object) -> Address | None:
     if not isinstance(fields, list):
         return None
     values: list[Any] = fields  # pyright: ignore[reportUnknownVariableType] - checked below
-    if not 6 <= len(values) <= 9 or type(values[5]) is not int or not 0 <= values[5] <= MAX_INSTANT:
+    if (
+        not _LEAST_FIELDS <= len(values) <= 9
+        or type(values[5]) is not int
+        or not 0 <= values[5] <= MAX_INSTANT
+    ):
         return None
     if not all(isinstance(value, str) for place, value in enumerate(values) if place != 5):
         return None
     found = Address(*values)
     is_whole = found.job and (found.kind != "c" or found.client) and (found.kind != "o" or found.operation)
-    return found if found.kind in ("j", "c", "o") and is_whole else None
+    return found if found.kind in ("j", "c", "o", "r") and is_whole else None
 
 
 def _mac(owner: Runtime, body: bytes) -> bytes:
