@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from types import TracebackType
 
 from jobspan import _clock
 from jobspan._guard import guard, guarded
@@ -85,11 +84,6 @@ class Attachment(Scope[JobRun | ClientRun]):
     async def __aenter__(self) -> JobRun | ClientRun:
         found = await asyncio.to_thread(self.find)  # it reads the ledger
         return self.enter_run(self._run_at(found))
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        return self.__exit__(kind, error, trace)
 
     def find(self) -> tuple[Runtime, Address] | None:
         """Find the run; None, and a count in health, where there is none."""

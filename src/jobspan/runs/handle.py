@@ -6,6 +6,7 @@ into the work, but `checkpoint`, which is asked to.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from abc import abstractmethod
 from itertools import count
@@ -52,6 +53,7 @@ class RunHandle(Recorder):
         "_home",
         "_inside",
         "_left",
+        "_limit",
         "_span_name",
         "deadline",
         "parent",
@@ -73,6 +75,8 @@ class RunHandle(Recorder):
         """The process that opened it, and alone closes it."""
         self._inside: Inside | None = None
         self._left: Left | None = None
+        self._limit: asyncio.Timeout | None = None
+        """Cancels the task of an ``async with`` block at the deadline."""
         self.deadline: float | None = None
         """On `_clock.monotonic`, set from ``timeout=``."""
         self.under: Context | None = None
@@ -224,11 +228,24 @@ class RunHandle(Recorder):
         return None
 
     async def __aenter__(self) -> Self:
-        return self.__enter__()
+        entered = self.__enter__()
+        if self.deadline is not None and self._depth == 0 and asyncio.current_task() is not None:
+            limit = self._limit = asyncio.timeout(max(0.0, self.deadline - _clock.monotonic()))
+            await limit.__aenter__()
+        return entered
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
+        if self._depth == 0 and self._limit is not None:
+            limit, self._limit = self._limit, None
+            try:
+                await limit.__aexit__(kind, error, trace)
+            except TimeoutError:  # it was this deadline that canceled the task
+                late = self.deadline_error()
+                if not self.__exit__(type(late), late, trace):
+                    raise late from None
+                return True
         return self.__exit__(kind, error, trace)
 
     def _start(self) -> None:

@@ -76,10 +76,13 @@ class Scope(Generic[H]):
     def enter_run(self, run: H) -> H:
         """Enter a run of this scope; the block that is left next leaves it."""
         entered: H = run.__enter__()
+        self._remember(run)
+        return entered
+
+    def _remember(self, run: H) -> None:
         entry = _Entry(self, run, _top.get())
         _entered[entry] = None
         _top.set(entry)
-        return entered
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -88,12 +91,19 @@ class Scope(Generic[H]):
         return None if entry is None else entry.run.__exit__(kind, error, trace)
 
     async def __aenter__(self) -> H:
-        return self.__enter__()
+        return await self.aenter_run(self.new_run())
+
+    async def aenter_run(self, run: H) -> H:
+        """Enter a run of this scope; at its deadline the task is canceled."""
+        entered: H = await run.__aenter__()
+        self._remember(run)
+        return entered
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        return self.__exit__(kind, error, trace)
+        entry = self._leave()
+        return None if entry is None else await entry.run.__aexit__(kind, error, trace)
 
     def _leave(self) -> _Entry | None:
         """Take off the innermost entry of this context that this scope made, else its latest one anywhere."""
