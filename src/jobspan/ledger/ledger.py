@@ -15,10 +15,12 @@ from jobspan import _clock
 from jobspan._guard import guard
 from jobspan.exceptions import LedgerError
 from jobspan.journal.place import Place
+from jobspan.ledger import reaping
 from jobspan.ledger.connection import connect, connect_copy, inode_of, set_aside
 from jobspan.ledger.folder import Claim, Folded, Folder, forget_pruned
 from jobspan.ledger.gate import fork_gate
 from jobspan.ledger.reading import LedgerReader
+from jobspan.ledger.reaping import Reaped
 from jobspan.ledger.trouble import BrokenLedgerError, BusyLedgerError, translated
 
 _KEEP_SECONDS = 7 * 24 * 3600
@@ -121,6 +123,19 @@ class Ledger:
         if extra:
             self._unwritten.forget(extra)
         return folded
+
+    def reap(self, seconds: float) -> list[Reaped]:
+        """Fold everything within about `seconds`, and return the runs that were closed for want of an owner.
+
+        Raises:
+            BusyLedgerError: Another process kept it locked.
+            LedgerError: It cannot be used.
+        """
+        with fork_gate.held(seconds), translated(self.path):
+            earlier = reaping.before(self._open())
+        self.fold(seconds=seconds, busy_seconds=seconds)
+        with fork_gate.held(seconds), translated(self.path):
+            return reaping.reaped(self._open(), earlier, self._zone)
 
     @contextmanager
     def reading(self, *, seconds: float = 2.0) -> Generator[LedgerReader]:

@@ -91,5 +91,8 @@ LINKED = (
 )
 """The part that was given an id from elsewhere, the newest job's first."""
 HAS_PART = "SELECT 1 FROM parts WHERE uid = ? AND run IS NOT NULL"
+ENDED = "SELECT uid FROM runs WHERE status <> 'Running'"
+ENDED_SINCE = _RUN + " WHERE version > ? AND status <> 'Running'"
+"""Runs that have ended and were changed since a version of the ledger."""
 FACT = "SELECT value FROM facts WHERE name = ?"
 PUT_FACT = "INSERT OR REPLACE INTO facts VALUES (?, ?)"

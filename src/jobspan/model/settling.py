@@ -17,6 +17,14 @@ LAST_SEEN = "{last_seen}"
 """Stands in the text of a vanished run where a reader puts the instant, in its own zone."""
 
 
+def is_given_up(run: Run) -> bool:
+    """Whether a run ended only because its process did, or its deadline passed with nobody there."""
+    if run.failure_type:
+        late = overdue(0)
+        return (run.failure_type, run.failure) == (late.type, late.message)
+    return LAST_SEEN in run.failure
+
+
 def settle(space: Workspace) -> None:
     """Derive endings, then operations' shares, client runs and jobs."""
     _infer_endings(space)
