@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from jobspan import _clock
+from jobspan import _signals as signals
 from jobspan._describe import describe
 from jobspan._guard import guard, guarded
 from jobspan._keeper import Keeper
@@ -84,6 +85,8 @@ class Runtime:
         sizes = {} if segment_bytes is None else {"segment_bytes": segment_bytes}
         self.journal = JournalWriter(place, _header, **sizes)
         self.append = self.journal.append
+        self.live: dict[str, weakref.ref[Any]] = {}
+        """Jobs and client runs open in this process, by the names of their parts."""
         self.claims = RunIdClaims(place)
         self.ledger = Ledger(settings.ledger, self._claim, settings.timezone, _Backlog(self.journal))
         self.pipeline = SpanPipeline(
@@ -150,6 +153,15 @@ class Runtime:
         """
         with self.ledger.reading(seconds=seconds) as reader:
             yield reader
+
+    def cancel_live(self, reason: str) -> None:
+        """Close every job and client run open in this process as Canceled, the innermost first."""
+        for uid, found in reversed(list(self.live.items())):
+            run = found()
+            if run is not None:
+                with guarded("cancel"):
+                    run.close_canceled(reason)
+            self.live.pop(uid, None)
 
     def flush(self, timeout: float) -> bool:
         """Fold and export everything of this process; True iff all of it is done within `timeout` seconds."""
@@ -257,6 +269,8 @@ def _build() -> Runtime:
             bad: list[SettingsError] = []
             settings = load({}, on_bad=bad.append)
             _install(Runtime(settings))
+            if settings.handle_signals:
+                signals.watch(_terminated)
             for error in bad:
                 guard.note("settings", str(error))
         assert _runtime is not None
@@ -290,7 +304,7 @@ def configure(
         redactor: Takes secrets out of texts, in the place of the built-in one.
         segment_bytes: Size of one journal file before the next is begun.
         **settings: The settings of `jobspan._settings.Settings`: ledger, mode, strict, timezone,
-            durability, exit_flush.
+            durability, exit_flush, handle_signals, token_key.
 
     Raises:
         UsageError: An unknown setting.
@@ -307,6 +321,8 @@ def configure(
     with _lock:
         old = _runtime
         _install(new)
+    if new.settings.handle_signals:
+        signals.watch(_terminated)
     if old is not None:
         with guarded("configure"):
             _former.add(old)
@@ -341,6 +357,16 @@ def shutdown(timeout: float | None = None) -> None:
 def health() -> Health:
     """Return how tracking itself is doing: what failed, was dropped or waits, and why."""
     return runtime().health()
+
+
+def _terminated(name: str) -> None:
+    """Close what is open, as the process is told to end."""
+    current = _runtime
+    if current is not None and current.settings.handle_signals:
+        for one in (current, *_former):
+            one.cancel_live(f"the process was ended by {name}")
+        with guarded("flush"):
+            current.flush(current.settings.exit_flush)
 
 
 def _at_exit() -> None:

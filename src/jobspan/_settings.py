@@ -38,6 +38,7 @@ class Settings:
         timezone: The zone of run ids and notes.
         durability: process: survives any death of the process; power: a power cut, too (job open and close).
         exit_flush: At most so many seconds are spent at exit on folding and exporting.
+        handle_signals: On SIGTERM, close what is open as Canceled, flush, and do what was set up before.
         token_key: The secret that signs tokens; None: a random one kept beside the ledger.
     """
 
@@ -47,6 +48,7 @@ class Settings:
     timezone: tzinfo = UTC
     durability: str = "process"
     exit_flush: float = 2.0
+    handle_signals: bool = False
     token_key: str | None = field(default=None, repr=False)
 
 
@@ -134,6 +136,7 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "timezone": _zone,
     "durability": _word(DURABILITIES),
     "exit_flush": _seconds,
+    "handle_signals": _truth,
     "token_key": _secret,
 }
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
+from jobspan.exceptions import RunCanceled
 from jobspan.model.status import Left
 from jobspan.runs.handle import RunHandle
 
@@ -44,6 +46,19 @@ class Detachable(RunHandle):
         """Have the block leave the record open; False if it was left before, or nothing is recorded."""
         self._is_detached = self._is_detached or self.is_recording
         return self.is_recording
+
+    def close_canceled(self, reason: str) -> None:
+        """End the run as Canceled, from wherever; one that was detached goes on elsewhere."""
+        if not self._is_detached:
+            self.finish(RunCanceled(reason))
+
+    def _start(self) -> None:
+        super()._start()
+        self._runtime.live[self.uid] = ref(self)
+
+    def _finish(self, error: BaseException | None) -> None:
+        self._runtime.live.pop(self.uid, None)
+        super()._finish(error)
 
     @property
     def stays_open(self) -> bool:
