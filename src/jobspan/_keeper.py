@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from jobspan import _clock
 from jobspan._guard import guard, guarded
@@ -30,9 +32,18 @@ class Keeper:
     Args:
         ledger: Folded into.
         journal: This process's own.
+        cancel: Given the runs that are to be canceled, if any.
+        has_runs: Whether runs are open that could be.
     """
 
-    def __init__(self, ledger: Ledger, journal: JournalWriter) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        journal: JournalWriter,
+        cancel: Callable[[Mapping[str, str]], None],
+        has_runs: Callable[[], bool],
+    ) -> None:
+        self._cancel, self._has_runs = cancel, has_runs
         self._ledger = ledger
         self._journal = journal
         self._stopped = threading.Event()
@@ -102,6 +113,10 @@ class Keeper:
             self._swept_at = now + _HEARTBEAT_SECONDS if sweep else self._swept_at
             if self._fold(sweep):
                 self._position = position
+        if self._has_runs():
+            with suppress(LedgerError):  # busy: half a second later it is asked again
+                if requests := self._ledger.cancel_requests():
+                    self._cancel(requests)
         if now >= self._tidy_at:
             self._tidy_at = now + _TIDY_SECONDS
             self._ledger.tidy()

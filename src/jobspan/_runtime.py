@@ -96,7 +96,7 @@ class Runtime:
             redact=self.redact,
         )
         self._prefix = (0, "")
-        self.keeper = Keeper(self.ledger, self.journal)
+        self.keeper = Keeper(self.ledger, self.journal, self._cancel_requested, lambda: bool(self.live))
 
     def redact(self, text: str) -> str:
         """Return `text` without secrets; where the redactor fails, nothing of it."""
@@ -153,6 +153,12 @@ class Runtime:
         """
         with self.ledger.reading(seconds=seconds) as reader:
             yield reader
+
+    def _cancel_requested(self, requests: Mapping[str, str]) -> None:
+        for found in list(self.live.values()):
+            run = found()
+            if run is not None:
+                run.cancel_requested(requests)
 
     def cancel_live(self, reason: str) -> None:
         """Close every job and client run open in this process as Canceled, the innermost first."""

@@ -149,6 +149,14 @@ class LedgerReader:
         last = max(detached, key=lambda part: part.detached, default=None)
         return self._place("" if last is None else last.uid, run.uid, run.job)
 
+    def waiting_parts(self, uid: str) -> list[str]:
+        """Return the parts of a run, or of a job and all in it, that wait to be ended by others."""
+        run = self._run(uid)
+        query = queries.PARTS_OF_JOB if run is not None and run.uid == run.job else queries.PARTS_OF_RUN
+        parts = [codec.read_part(row) for row in self._connection.execute(query, (uid,))]
+        waiting = [part for part in parts if (part.is_detached or part.expected) and part.end is None]
+        return [part.uid for part in waiting if self.status(part.run or "") is Status.RUNNING]
+
     def _place(self, part: str, run_uid: str, job_uid: str) -> PartPlace:
         run, job = self._known_run(run_uid), self._known_run(job_uid)
         client = run.label if run_uid != job_uid else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -51,6 +53,16 @@ class Detachable(RunHandle):
         """End the run as Canceled, from wherever; one that was detached goes on elsewhere."""
         if not self._is_detached:
             self.finish(RunCanceled(reason))
+
+    def cancel_requested(self, requests: Mapping[str, str]) -> None:
+        """Cancel this run if it, or what it is a part of, is among `requests`: reasons by inside names."""
+        for name in self.asked_by():
+            if name in requests:
+                self.cancel(requests[name])
+
+    @abstractmethod
+    def asked_by(self) -> tuple[str, ...]:
+        """Return the inside names by which this run is asked to cancel."""
 
     def _start(self) -> None:
         super()._start()

@@ -71,6 +71,10 @@ class JobRun(Detachable):
         """The inside name of the job."""
         return self._attached_to or self.uid
 
+    def asked_by(self) -> tuple[str, ...]:
+        """Return the inside names by which this run is asked to cancel."""
+        return (self.job_uid,)
+
     @property
     def started_ns(self) -> int:
         """When the job was opened; 0 where that is not known."""

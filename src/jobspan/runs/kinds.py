@@ -6,6 +6,7 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jobspan.exceptions import DeadlineExceeded
+from jobspan.model.run import client_run_uid
 from jobspan.model.status import Left
 from jobspan.runs.detachable import Detachable, of_text
 from jobspan.runs.handle import RunHandle
@@ -107,6 +108,10 @@ class ClientRun(Detachable):
     def attach_to(self, of: str, part: str) -> None:
         """Have this run open one more part of a client run that was opened elsewhere."""
         self._of = of_text(of, part)
+
+    def asked_by(self) -> tuple[str, ...]:
+        """Return the inside names by which this run is asked to cancel."""
+        return (self.job.job_uid, client_run_uid(self.job.job_uid, self.name))
 
     def goes_on_as(self, client_id: str, job: JobRun | None) -> bool:
         """Whether entering `client_id` of `job` in here means this very run: in `map`."""
