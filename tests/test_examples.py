@@ -22,6 +22,7 @@ SAYS = {
     "03_async_clients": ["Guy-Wilson: Completed, value 10", "slow: Timed_out, value None"],
     "04_threads": ["flaky: Completed after 2 attempts", "own-pool: {'posts': 10}"],
     "05_llm_tokens": ["now try: jobspan usage --by client"],
+    "09_detached_webhook": ["after the job: Running", "after two deliveries: Completed, {'leads': 95}"],
     "07_other_backends": ["span: client_run lead_scoring OK", "delivered: True"],
 }
 

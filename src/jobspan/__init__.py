@@ -16,6 +16,8 @@ from jobspan.integrations.stream import track_stream
 from jobspan.model.record import ClientRunRecord, JobRecord, OperationRecord
 from jobspan.model.run_id import RunKey
 from jobspan.model.status import Status
+from jobspan.runs.attaching import attach
+from jobspan.runs.carrier import extract, inject, propagate
 from jobspan.runs.current import wrap
 from jobspan.runs.kinds import ClientRun, JobRun, Operation
 from jobspan.runs.logging import RunFilter, get_logger
@@ -43,16 +45,20 @@ __all__ = [
     "Status",
     "TrackingResult",
     "UsageError",
+    "attach",
     "client_run",
     "configure",
     "current_job",
     "current_run",
+    "extract",
     "flush",
     "get_logger",
     "health",
+    "inject",
     "instrument",
     "job",
     "operation",
+    "propagate",
     "record_cost",
     "record_usage",
     "shutdown",

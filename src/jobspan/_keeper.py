@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from jobspan import _clock
 from jobspan._guard import guard, guarded
@@ -33,15 +34,21 @@ class Keeper:
         journal: This process's own.
         also: Done each round, twice a second; short.
         after: Called when everything is folded.
+        cancel: Given the runs that are to be canceled, if any.
+        has_runs: Whether runs are open that could be.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         journal: JournalWriter,
-        also: Callable[[], None] = lambda: None,
-        after: Callable[[], None] = lambda: None,
+        *,
+        also: Callable[[], None],
+        after: Callable[[], None],
+        cancel: Callable[[Mapping[str, str]], None],
+        has_runs: Callable[[], bool],
     ) -> None:
+        self._cancel, self._has_runs = cancel, has_runs
         self._ledger = ledger
         self._after = after
         self._journal = journal
@@ -116,6 +123,10 @@ class Keeper:
             if self._fold(sweep):
                 self._position = position
                 self._after()
+        if self._has_runs():
+            with suppress(LedgerError):  # busy: half a second later it is asked again
+                if requests := self._ledger.cancel_requests():
+                    self._cancel(requests)
         if now >= self._tidy_at:
             self._tidy_at = now + _TIDY_SECONDS
             self._ledger.tidy()

@@ -21,11 +21,13 @@ from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.trace import get_tracer_provider
 
 from jobspan import _clock
+from jobspan import _signals as signals
 from jobspan._delivery import Deliveries
 from jobspan._describe import describe
 from jobspan._guard import guard, guarded
 from jobspan._health import Health
 from jobspan._keeper import Keeper
+from jobspan._live import LiveRuns
 from jobspan._metrics import Metrics
 from jobspan._settings import Settings, load
 from jobspan._unwritten import Backlog, header
@@ -65,6 +67,8 @@ class Runtime:
         sizes = {} if segment_bytes is None else {"segment_bytes": segment_bytes}
         self.journal = JournalWriter(place, header, **sizes)
         self.append = self.journal.append
+        self.live = LiveRuns()
+        """Jobs and client runs open in this process, by the names of their parts."""
         self.claims = RunIdClaims(place)
         self.ledger = Ledger(settings.ledger, self._claim, settings.timezone, Backlog(self.journal))
         self.deliveries = Deliveries(settings, self.ledger)
@@ -84,7 +88,14 @@ class Runtime:
             )
         self._prefix = (0, "")
         self.metrics = Metrics()
-        self.keeper = Keeper(self.ledger, self.journal, self.deliveries.each_round, self._tell_tokens)
+        self.keeper = Keeper(
+            self.ledger,
+            self.journal,
+            also=self.deliveries.each_round,
+            after=self._tell_tokens,
+            cancel=self.live.request,
+            has_runs=lambda: bool(self.live),
+        )
 
     def redact(self, text: str) -> str:
         """Return `text` without secrets; where the redactor fails, nothing of it."""
@@ -248,6 +259,8 @@ def _build() -> Runtime:
             except SettingsError as unusable:
                 bad.append(unusable)
                 _install(Runtime(replace(settings, airtable={})))
+            if settings.handle_signals:
+                signals.watch(_terminated)
             for error in bad:
                 guard.note("settings", str(error))
         assert _runtime is not None
@@ -284,7 +297,7 @@ def configure(
         tracer_provider: A tracer provider of the OpenTelemetry SDK whose spans tell of LLM calls; the
             global one is found by itself.
         **settings: The settings of `jobspan._settings.Settings`: ledger, mode, strict, timezone,
-            durability, exit_flush, relay, airtable.
+            durability, exit_flush, relay, airtable, handle_signals, token_key.
 
     Raises:
         UsageError: An unknown setting.
@@ -302,6 +315,8 @@ def configure(
     with _lock:
         old = _runtime
         _install(new)
+    if new.settings.handle_signals:
+        signals.watch(_terminated)
     if old is not None:
         with guarded("configure"):
             _former.add(old)
@@ -360,6 +375,16 @@ def shutdown(timeout: float | None = None) -> None:
 def health() -> Health:
     """Return how tracking itself is doing: what failed, was dropped or waits, and why."""
     return runtime().health()
+
+
+def _terminated(name: str) -> None:
+    """Close what is open, as the process is told to end."""
+    current = _runtime
+    if current is not None and current.settings.handle_signals:
+        for one in (current, *_former):
+            one.live.close_canceled(f"the process was ended by {name}")
+        with guarded("flush"):
+            current.flush(current.settings.exit_flush)
 
 
 def _at_exit() -> None:

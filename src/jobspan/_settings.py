@@ -30,6 +30,8 @@ _AIRTABLE_VARIABLES = {
     "base_id": "AIRTABLE_BASE_ID",
     "endpoint_url": "AIRTABLE_ENDPOINT_URL",
 }
+_SECRETS = ("token_key", "airtable")
+_SHORTEST_KEY = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Settings:
         exit_flush: At most so many seconds are spent at exit on folding, exporting and delivering.
         relay: thread: this process delivers what waits, on a thread of its own; off: another one does.
         airtable: What is set about Airtable, read by `jobspan.airtable.settings`; the token as a `Secret`.
+        handle_signals: On SIGTERM, close what is open as Canceled, flush, and do what was set up before.
+        token_key: The secret that signs tokens; None: a random one kept beside the ledger.
     """
 
     ledger: Path
@@ -55,6 +59,8 @@ class Settings:
     exit_flush: float = 2.0
     relay: str = "thread"
     airtable: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    handle_signals: bool = False
+    token_key: str | None = field(default=None, repr=False)
 
 
 def default_ledger() -> Path:
@@ -118,6 +124,12 @@ def _seconds(value: object) -> float:
     return seconds
 
 
+def _secret(value: object) -> str:
+    if not isinstance(value, str) or len(value) < _SHORTEST_KEY:
+        raise ValueError(f"a secret text of at least {_SHORTEST_KEY} characters")
+    return value
+
+
 def _word(words: tuple[str, ...]) -> Callable[[object], str]:
     def read(value: object) -> str:
         text = str(value).strip().lower()
@@ -145,6 +157,8 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "exit_flush": _seconds,
     "relay": _word(RELAYS),
     "airtable": _airtable,
+    "handle_signals": _truth,
+    "token_key": _secret,
 }
 
 
@@ -162,9 +176,8 @@ def read_setting(name: str, value: object, source: str) -> Any:
     try:
         return _READERS[name](value)
     except ValueError as error:
-        if name == "airtable":  # never shown: it may hold a token
-            raise SettingsError(f"{source} cannot be used, write {error}") from None
-        raise SettingsError(f"{source}: {value!r} cannot be used, write {error}") from None
+        shown = "the value" if name in _SECRETS else repr(value)  # a secret is never shown
+        raise SettingsError(f"{source}: {shown} cannot be used, write {error}") from None
 
 
 def load(

@@ -56,6 +56,12 @@ class RecordingRun:
         self._token = self.activate()
         return self
 
+    async def __aenter__(self) -> Any:
+        return self.__enter__()
+
+    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self.__exit__(kind, error, trace)
+
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         with contextlib.suppress(ValueError):  # collected in another context
             self.deactivate(self._token)

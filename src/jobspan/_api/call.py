@@ -125,7 +125,7 @@ async def _awaited(
     kwargs: dict[str, Any],
     pending: _Pending,
 ) -> Any:
-    with bind(function, instance, args, kwargs):
+    async with bind(function, instance, args, kwargs):
         return await pending.awaitable
 
 

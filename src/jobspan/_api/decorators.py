@@ -120,7 +120,8 @@ def job(job_type: Any = None, /, **options: Any) -> Any:
 
     Args:
         job_type: The type of the job; a bare ``@job`` takes the function's name.
-        **options: ``timeout``: seconds, timedelta or text like "45m", enforced at `checkpoint`.
+        **options: ``timeout``: seconds, timedelta or text like "45m", enforced at `checkpoint`, in
+            ``async with`` blocks and coroutines by canceling the task.
 
     Raises:
         UsageError: The job type is no text, an option is unknown or wrong.

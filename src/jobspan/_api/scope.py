@@ -42,6 +42,14 @@ class OpenRun(Protocol):
         """Deactivate and finish; swallow nothing."""
         ...
 
+    async def __aenter__(self) -> Any:
+        """Do what `__enter__` does, and have the task canceled at the deadline of the run."""
+        ...
+
+    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> bool | None:
+        """Do what `__exit__` does; a cancel at the deadline becomes its error."""
+        ...
+
 
 class Scope(Protocol):
     """What a decorator was told; immutable, shared by all calls, threads and tasks; can be pickled."""

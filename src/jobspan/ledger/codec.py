@@ -35,6 +35,9 @@ _PART_PLAIN = (
     "given",
     "given_errors",
     "given_status",
+    "of",
+    "expected",
+    "met",
     "lane",
 )
 _RUN_PLAIN = (
@@ -52,6 +55,8 @@ _RUN_PLAIN = (
     "client_names",
     "client_errors",
     "client_end_ns",
+    "parts",
+    "client_parts",
     "shared",
     "facts",
     "facts_new",
@@ -98,6 +103,8 @@ def part_row(part: Part) -> Row:
         data["inferred"] = _ending_row(part.inferred)
     if part.opened != NEVER:
         data["opened"] = part.opened
+    if part.is_detached:
+        data["detached"] = part.detached
     if part.to:
         data["to"] = part.to
     data["seen"] = part.seen.to_text()
@@ -141,6 +148,7 @@ def read_part(row: Row) -> Part:
     part.ending = _ending(data["ending"]) if "ending" in data else None
     part.inferred = _ending(data["inferred"]) if "inferred" in data else None
     part.opened = _stamp(data.get("opened", NEVER))
+    part.detached = _stamp(data.get("detached", NEVER))
     part.to = tuple(data.get("to", ()))
     part.seen = Seen.from_text(data["seen"])
     return part

@@ -15,10 +15,12 @@ from jobspan import _clock
 from jobspan._guard import guard
 from jobspan.exceptions import LedgerError
 from jobspan.journal.place import Place
+from jobspan.ledger import queries, reaping
 from jobspan.ledger.connection import connect, connect_copy, inode_of, set_aside
 from jobspan.ledger.folder import Claim, Folded, Folder, forget_pruned
 from jobspan.ledger.gate import fork_gate
 from jobspan.ledger.reading import LedgerReader
+from jobspan.ledger.reaping import Reaped
 from jobspan.ledger.trouble import BrokenLedgerError, BusyLedgerError, translated
 
 _KEEP_SECONDS = 7 * 24 * 3600
@@ -123,6 +125,19 @@ class Ledger:
             self._unwritten.forget(extra)
         return folded
 
+    def reap(self, seconds: float) -> list[Reaped]:
+        """Fold everything within about `seconds`, and return the runs that were closed for want of an owner.
+
+        Raises:
+            BusyLedgerError: Another process kept it locked.
+            LedgerError: It cannot be used.
+        """
+        with fork_gate.held(seconds), translated(self.path):
+            earlier = reaping.before(self._open())
+        self.fold(seconds=seconds, busy_seconds=seconds)
+        with fork_gate.held(seconds), translated(self.path):
+            return reaping.reaped(self._open(), earlier, self._zone)
+
     @contextmanager
     def reading(self, *, seconds: float = 2.0) -> Generator[LedgerReader]:
         """Give a reader that sees the ledger and what the live journals hold, after folding them.
@@ -187,6 +202,32 @@ class Ledger:
     def claim(self, start_ns: int) -> str | None:
         """Return a run id nobody of this ledger has, for a job that started at `start_ns`; None: not now."""
         return self._claim(start_ns)
+
+    def request_cancel(self, uid: str, reason: str, seconds: float) -> None:
+        """Ask the processes that work on a run to cancel it; waits up to `seconds` for the ledger.
+
+        Raises:
+            LedgerError: It cannot be written.
+        """
+        until = _clock.monotonic() + seconds
+        while True:
+            try:
+                with fork_gate.held(max(0.0, until - _clock.monotonic())), translated(self.path):
+                    self._open().execute(queries.PUT_FACT, (f"cancel:{uid}", reason))
+                    return
+            except BusyLedgerError:
+                if _clock.monotonic() >= until:
+                    raise
+            _clock.sleep(_PAUSE_SECONDS)
+
+    def cancel_requests(self) -> dict[str, str]:
+        """Return the runs that are to be canceled, and why; waits for nobody.
+
+        Raises:
+            LedgerError: It cannot be read now.
+        """
+        with fork_gate.held(0.0), translated(self.path):
+            return dict(self._open().execute(queries.CANCELS).fetchall())
 
     def tidy(self) -> None:
         """Delete journals set aside long ago.

@@ -102,8 +102,19 @@ WHERE r.job = coalesce(:job, r.job)
 AND (instr(r.data, '_tokens":') OR instr(r.data, '"cost_usd":') OR instr(r.data, '"apify_api_costs":'))
 """
 """Runs that may have tokens or costs set as columns (not booked call by call), and their jobs' run ids."""
+LINKED = (
+    "SELECT p.uid, p.run, p.job FROM runs j CROSS JOIN entries e ON e.job = j.uid AND e.kind = 'link'"
+    " AND e.source = '' AND e.key = ? JOIN parts p ON p.uid = e.top"
+    " WHERE j.kind = 'j' ORDER BY j.start_ns DESC, e.at_ns DESC LIMIT 1"
+)
+"""The part that was given an id from elsewhere, the newest job's first."""
 HAS_PART = "SELECT 1 FROM parts WHERE uid = ? AND run IS NOT NULL"
+ENDED = "SELECT uid FROM runs WHERE status <> 'Running'"
+ENDED_SINCE = _RUN + " WHERE version > ? AND status <> 'Running'"
+"""Runs that have ended and were changed since a version of the ledger."""
 FACT = "SELECT value FROM facts WHERE name = ?"
+CANCELS = "SELECT substr(name, 8), value FROM facts WHERE name >= 'cancel:' AND name < 'cancel;'"
+"""Which runs are to be canceled, and why."""
 PUT_FACT = "INSERT OR REPLACE INTO facts VALUES (?, ?)"
 
 # --- deliveries: what each destination shows

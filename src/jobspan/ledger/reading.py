@@ -41,6 +41,18 @@ class JobLine:
     unpriced_calls: int
 
 
+@dataclass(frozen=True, slots=True)
+class PartPlace:
+    """Where a part stands: its name, and what its run and job are called. `part` may be empty: none."""
+
+    part: str
+    job: str
+    run_id: str
+    job_type: str
+    start_ns: int
+    client: str
+
+
 class LedgerReader:
     """Reads records from an open ledger, as of the moment of each call."""
 
@@ -127,6 +139,46 @@ class LedgerReader:
     def has_part(self, uid: str) -> bool:
         """Whether a part of this name was opened."""
         return self._connection.execute(queries.HAS_PART, (uid,)).fetchone() is not None
+
+    def linked(self, key: str) -> PartPlace | None:
+        """Return the part that was given the id `key` from elsewhere; of several the newest."""
+        row = self._connection.execute(queries.LINKED, (key,)).fetchone()
+        return None if row is None else self._place(*row)
+
+    def part_place(self, uid: str) -> PartPlace | None:
+        """Return the job's or client run's part called `uid`, or that an operation of this name stands in."""
+        row = self._connection.execute(queries.PARTS.format(many="?"), (uid,)).fetchone()
+        part = None if row is None else codec.read_part(row)
+        if part is None or part.run is None or part.job is None:
+            return None
+        return self._place(part.top or part.uid, part.run, part.job)
+
+    def place_of(self, run_id: str) -> PartPlace | None:
+        """Return the run people call `run_id`, a job or client run, and the part of it last left open."""
+        uid = self.job_uid(run_id)
+        if uid is None:
+            row = self._connection.execute(queries.CLIENT_RUN_BY_RUN_ID, {"text": run_id}).fetchone()
+            uid = None if row is None else row[0]
+        run = None if uid is None else self._run(uid)
+        if run is None:
+            return None
+        parts = [codec.read_part(row) for row in self._connection.execute(queries.PARTS_OF_RUN, (run.uid,))]
+        detached = [part for part in parts if part.is_detached and part.kind != OPERATION]
+        last = max(detached, key=lambda part: part.detached, default=None)
+        return self._place("" if last is None else last.uid, run.uid, run.job)
+
+    def waiting_parts(self, uid: str) -> list[str]:
+        """Return the parts of a run, or of a job and all in it, that wait to be ended by others."""
+        run = self._run(uid)
+        query = queries.PARTS_OF_JOB if run is not None and run.uid == run.job else queries.PARTS_OF_RUN
+        parts = [codec.read_part(row) for row in self._connection.execute(query, (uid,))]
+        waiting = [part for part in parts if (part.is_detached or part.expected) and part.end is None]
+        return [part.uid for part in waiting if self.status(part.run or "") is Status.RUNNING]
+
+    def _place(self, part: str, run_uid: str, job_uid: str) -> PartPlace:
+        run, job = self._known_run(run_uid), self._known_run(job_uid)
+        client = run.label if run_uid != job_uid else ""
+        return PartPlace(part, job_uid, job.run_id or "", job.label, job.start_ns or 0, client)
 
     def usage(self, by: UsageBy, *, job: str | None = None, month: str | None = None) -> list[UsageRow]:
         """Return tokens, cost and calls by client, model, job (run id) or day; an id counts once per job.

@@ -11,8 +11,10 @@ An event is one JSON object on one line. Every event has::
 and by kind::
 
     process   who writes this journal: process, host, pid, ... (the first record of each journal)
-    open      kind j|c|o, job, name, parent, top, id, part, attempt, lane, deadline, to, free
+    open      kind j|c|o, job, name, parent, top, id, part, attempt, lane, deadline, to, free, of, expect
     add       c {counter: delta}; x
+    detach    deadline: it is ended elsewhere, by a part that is `of` it
+    link      key: an id from elsewhere by which the part is found
     item      key, c {counter: value}; x
     set       f {field: value}; x
     note      text

@@ -122,6 +122,7 @@ class Fold:
             _read_open(part, event, process)
             self._open_run(part, event)
         _take_names(part, event)
+        part.expected += event.get("expect") or 0
         if part.kind == JOB:
             job = self.space.job(part.job or "")
             job.run_id = job.run_id or event.get("id")
@@ -155,6 +156,9 @@ class Fold:
                 part.counters.add(name, delta, epoch)
         elif kind == "set":
             _set(part, event)
+        elif kind == "detach":
+            _detach(part, event)
+            self.space.ended[part.uid] = part
         else:
             book(self.space, part, event)
 
@@ -174,6 +178,7 @@ def _read_open(part: Part, event: Event, process: str | None) -> None:
     part.run = event["job"] if client is None else client_run_uid(event["job"], client)
     part.top = event.get("top") if part.kind == OPERATION else part.uid
     part.parent = event.get("parent")
+    part.of = event.get("of")
     part.free = bool(event.get("free"))
     part.passive = bool(event.get("passive"))
     part.process = None if part.free else process
@@ -195,6 +200,14 @@ def _take_names(part: Part, event: Event) -> None:
     stamp = (event["t"], event["w"], event["q"])
     if event["name"] and (part.opened == NEVER or stamp < part.opened):
         part.opened, part.label, part.to = stamp, event["name"], tuple(event.get("to") or ())
+
+
+def _detach(part: Part, event: Event) -> None:
+    """Take a part from its process: it ends where somebody attaches to it, or at its deadline."""
+    stamp = (event["t"], event["w"], event["q"])
+    if stamp > part.detached:
+        part.detached, part.deadline_ns = stamp, event["deadline"]
+    part.free, part.process = True, None
 
 
 def _set(part: Part, event: Event) -> None:

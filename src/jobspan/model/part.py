@@ -60,6 +60,14 @@ class Part:
     fields: dict[str, tuple[int, Stamp, Any]] = field(default_factory=dict[str, tuple[int, Stamp, Any]])
     opened: Stamp = NEVER
     """Of the earliest open event."""
+    of: str | None = None
+    """The part it was attached to, from elsewhere."""
+    detached: Stamp = NEVER
+    """Of the latest detach event: since then it belongs to no process."""
+    expected: int = 0
+    """How many parts of client runs it waits for; it does nothing else."""
+    met: int = 0
+    """How many of them had come before its deadline was found passed."""
     to: tuple[str, ...] = ()
     ending: Ending | None = None
     inferred: Ending | None = None
@@ -83,6 +91,11 @@ class Part:
     def is_opened(self) -> bool:
         """Whether its open event was seen; until then its other events wait in the store."""
         return self.run is not None
+
+    @property
+    def is_detached(self) -> bool:
+        """Whether it was left open on purpose, to be ended elsewhere."""
+        return self.detached != NEVER
 
     @property
     def counts_for_status(self) -> bool:
@@ -161,8 +174,11 @@ def winners(parts: list[Part]) -> tuple[list[Part], int]:
     """
     if len(parts) == 1:
         return parts, 1
+    detached = {part.uid for part in parts if part.is_detached}
     groups: dict[tuple[str, str], list[Part]] = {}
     for part in parts:
-        groups.setdefault((part.name, "" if part.name else part.uid), []).append(part)
+        # Whoever attaches to a detached part is one more try of what was left to be done there.
+        origin = f"{part.of}+" if part.of in detached else ""
+        groups.setdefault((part.name, origin or ("" if part.name else part.uid)), []).append(part)
     chosen = [max(group, key=Part.winning_order) for group in groups.values()]
     return chosen, max(len(group) for group in groups.values())

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobspan.model.handover import entered, standing
 from jobspan.model.numbers import Stamp, Sums
 from jobspan.model.part import JOB, Ending, Kind, Part, winners
 from jobspan.model.status import Left, Status, combine
 
-Share = tuple[Sums, int, str, int]
-"""What a client run gives its job: (counts, errors, status or "skipped", end)."""
+Share = tuple[Sums, int, str, int, int]
+"""What a client run gives its job: (counts, errors, status or "skipped", end, parts)."""
 
 Fields = dict[str, tuple[int, Stamp, Any]]
 
@@ -57,6 +58,10 @@ class Run:
     client_errors: int = 0
     client_end_ns: int | None = 0
     """The latest end of a client run; None: to be looked up, for the one that ended last ended earlier."""
+    parts: int = 0
+    """Of a client run: how many parts were entered, attempts of one part counted once."""
+    client_parts: int = 0
+    """Of a job: the `parts` of all client runs."""
     shared: bool = False
     """Of a client run: whether its job has its share."""
 
@@ -82,6 +87,7 @@ class Run:
         """
         opened = [part for part in tops if part.is_opened]
         chosen, self.attempts = winners(opened) if opened else ([], 1)
+        self.parts = entered(opened)
         starts = [part.start_ns for part in opened if part.start_ns is not None]
         self.start_ns = min(starts) if starts else self.start_ns
         self._take_results(chosen, repeated)
@@ -106,7 +112,7 @@ class Run:
         counts.update({name: value for name, (_, value) in held.items()})  # set from outside: that is it
         self.counts = counts
         self.errors = self.client_errors + sum(part.total_errors for part in chosen)
-        last = self._unwell_end(chosen)
+        last = self._unwell_end(standing(chosen, self.client_parts))
         self.failure_type, self.failure, self.failure_ns = "", "", None
         if last is not None:
             self.failure_type, self.failure, self.failure_ns = last.type, last.message, last.at_ns
@@ -130,13 +136,13 @@ class Run:
         self.fields = fields
 
     def _derive_client_run(self, opened: list[Part], chosen: list[Part]) -> None:
-        told = [part for part in chosen if part.counts_for_status]
+        living = standing(opened)
+        told = _among(living, chosen)
         self.skipped = bool(told) and all(part.is_skipped for part in told)
-        living = [part for part in opened if part.counts_for_status]
         if not opened or any(part.status is Status.RUNNING for part in living):
             self.status, self.end_ns = Status.RUNNING, None
             return
-        below = [part.status for part in chosen if part.counts_for_status and not part.is_skipped]
+        below = [part.status for part in told if not part.is_skipped]
         self.status = combine(None, below, errors=any(part.has_errors for part in chosen))
         ends = [part.end.at_ns for part in living if part.end]
         # Only passive parts (the block's own event was lost): they keep nothing open.
@@ -144,21 +150,23 @@ class Run:
 
     def _derive_job(self, opened: list[Part], chosen: list[Part]) -> None:
         self._take_names(opened)
-        living = [part for part in opened if part.counts_for_status]
+        living = standing(opened, self.client_parts)
+        told = _among(living, chosen)
         open_below = self.clients.get(Status.RUNNING) or any(p.status is Status.RUNNING for p in living)
         if not living or open_below:
             self.status, self.end_ns = Status.RUNNING, None
             return
         below = [status for status in Status if self.clients.get(status)]
-        unwell = any(part.status is not Status.COMPLETED for part in chosen if part.counts_for_status)
-        self.status = combine(self._left(chosen), below, errors=unwell)
+        unwell = any(part.status is not Status.COMPLETED for part in told)
+        self.status = combine(self._left(told), below, errors=unwell)
         self.end_ns = max([self.client_end_ns or 0, *(part.end.at_ns for part in living if part.end)])
 
     def share(self) -> Share:
         """Return what a client run gives its job; a skipped one, whose numbers are blank, no numbers."""
         if self.skipped:
-            return ({}, 0, "skipped" if self.status.is_terminal else self.status, self.end_ns or 0)
-        return (self.counts, self.errors, self.status, self.end_ns or 0)
+            status = "skipped" if self.status.is_terminal else self.status
+            return ({}, 0, status, self.end_ns or 0, self.parts)
+        return (self.counts, self.errors, self.status, self.end_ns or 0, self.parts)
 
     def _take_names(self, opened: list[Part]) -> None:
         """Take job type and destinations from the earliest open event that tells them."""
@@ -174,6 +182,7 @@ class Run:
                 self.client_counts[name] -= value
                 self.client_names[name] -= 1
             self.client_errors -= old[1]
+            self.client_parts -= old[4]
             self.clients[old[2]] = self.clients.get(old[2], 0) - 1
         for name, value in new[0].items():
             self.client_counts[name] = self.client_counts.get(name, 0) + value
@@ -181,6 +190,7 @@ class Run:
         for name in [name for name, runs in self.client_names.items() if not runs]:
             del self.client_counts[name], self.client_names[name]
         self.client_errors += new[1]
+        self.client_parts += new[4]
         self.clients[new[2]] = self.clients.get(new[2], 0) + 1
         if self.client_end_ns is None or (
             old is not None and old[3] == self.client_end_ns and new[3] < old[3]
@@ -188,3 +198,9 @@ class Run:
             self.client_end_ns = None
         else:
             self.client_end_ns = max(self.client_end_ns, new[3])
+
+
+def _among(living: list[Part], chosen: list[Part]) -> list[Part]:
+    """Return the winning parts that say how the run stands."""
+    uids = {part.uid for part in living}
+    return [part for part in chosen if part.uid in uids]

@@ -7,6 +7,7 @@ them, then client runs, then jobs.
 from __future__ import annotations
 
 from jobspan.model.booking import repeated_items
+from jobspan.model.handover import meet
 from jobspan.model.part import JOB, OPERATION, Ending, Part, overdue
 from jobspan.model.run import Run
 from jobspan.model.status import Left
@@ -14,6 +15,14 @@ from jobspan.model.workspace import Process, Workspace
 
 LAST_SEEN = "{last_seen}"
 """Stands in the text of a vanished run where a reader puts the instant, in its own zone."""
+
+
+def is_given_up(run: Run) -> bool:
+    """Whether a run ended only because its process did, or its deadline passed with nobody there."""
+    if run.failure_type:
+        late = overdue(0)
+        return (run.failure_type, run.failure) == (late.type, late.message)
+    return LAST_SEEN in run.failure
 
 
 def settle(space: Workspace) -> None:
@@ -35,6 +44,8 @@ def settle(space: Workspace) -> None:
         job = space.job(uid)
         if job.client_end_ns is None:
             job.client_end_ns = space.latest_end(uid)
+        for part in meet([part for part in space.tops(uid) if part.is_opened], job.client_parts):
+            space.touch(part)
         job.derive(space.tops(uid), repeated_items(space, job))
         space.runs[uid] = job
 

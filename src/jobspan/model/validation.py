@@ -96,11 +96,15 @@ _OPTIONAL: Mapping[str, Mapping[str, Check]] = {
         "attempt": _is_int,
         "lane": _is_int,
         "deadline": _is_whole,
+        "of": _is_name,
+        "expect": _is_whole,
         "to": _is_names,
         "free": _is_flag,
         "passive": _is_flag,
     },
     "add": {"x": _is_whole},
+    "detach": {},
+    "link": {"key": _is_key},
     "item": {"key": _is_key, "source": _is_text, "x": _is_whole},
     "set": {"c": _is_counts, "f": _is_fields, "x": _is_whole},
     "note": {"text": _is_text},
@@ -122,6 +126,7 @@ _REQUIRED: Mapping[str, Mapping[str, Check]] = {
     "path": {"tr": _is_name, "up": _is_path},
     "cost": {"micro_usd": _is_count},
     "close": {"how": _is_left},
+    "detach": {"deadline": _is_whole},
     "process": {"process": _is_name},
 }
 

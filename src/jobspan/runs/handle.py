@@ -6,6 +6,7 @@ into the work, but `checkpoint`, which is asked to.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from abc import abstractmethod
 from itertools import count
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.trace import set_span_in_context
 
 from jobspan import _clock
@@ -42,6 +44,7 @@ _CONTEXT = guarded("run.context")
 _SPAN = guarded("run.span")
 _BOOKING = guarded("run.error")
 _USAGE = guarded("run.usage")
+_TOKEN = guarded("run.token")
 
 
 class RunHandle(Recorder):
@@ -55,10 +58,12 @@ class RunHandle(Recorder):
         "_home",
         "_inside",
         "_left",
+        "_limit",
         "_span_name",
         "deadline",
         "parent",
         "span",
+        "under",
     )
 
     span: trace.Span
@@ -75,8 +80,12 @@ class RunHandle(Recorder):
         """The process that opened it, and alone closes it."""
         self._inside: Inside | None = None
         self._left: Left | None = None
+        self._limit: asyncio.Timeout | None = None
+        """Cancels the task of an ``async with`` block at the deadline."""
         self.deadline: float | None = None
         """On `_clock.monotonic`, set from ``timeout=``."""
+        self.under: Context | None = None
+        """Where its span belongs, if not under the current one."""
 
     @property
     def owner_runtime(self) -> Runtime:
@@ -92,6 +101,11 @@ class RunHandle(Recorder):
     def has_left(self) -> bool:
         """Whether its block was left."""
         return self._left is not None
+
+    @property
+    def stays_open(self) -> bool:
+        """Whether the record stays open though the block was left."""
+        return False
 
     @property
     def local_status(self) -> Status:
@@ -145,6 +159,19 @@ class RunHandle(Recorder):
     def cancel(self, reason: object = "canceled") -> None:
         """Have the next `checkpoint` of this run, or of one in it, raise `RunCanceled`."""
         self._canceled = said(reason)
+
+    @property
+    def token(self) -> str:
+        """A short signed text by which other processes and hosts attach to this run; empty if it has none.
+
+        ``with jobspan.attach(token=…)``. Where no `JOBSPAN_TOKEN_KEY` is set, only processes of the same
+        ledger can read it.
+        """
+        from jobspan.runs.elsewhere import token_of
+
+        with _TOKEN:
+            return token_of(self)
+        return ""
 
     # --- entering and leaving
 
@@ -206,11 +233,24 @@ class RunHandle(Recorder):
         return None
 
     async def __aenter__(self) -> Self:
-        return self.__enter__()
+        entered = self.__enter__()
+        if self.deadline is not None and self._depth == 0 and asyncio.current_task() is not None:
+            limit = self._limit = asyncio.timeout(max(0.0, self.deadline - _clock.monotonic()))
+            await limit.__aenter__()
+        return entered
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
+        if self._depth == 0 and self._limit is not None:
+            limit, self._limit = self._limit, None
+            try:
+                await limit.__aexit__(kind, error, trace)
+            except TimeoutError:  # it was this deadline that canceled the task
+                late = self.deadline_error()
+                if not self.__exit__(type(late), late, trace):
+                    raise late from None
+                return True
         return self.__exit__(kind, error, trace)
 
     def _start(self) -> None:
@@ -221,7 +261,7 @@ class RunHandle(Recorder):
         pid = _getpid()
         number = 0
         with _SPAN:
-            under = None
+            under = self.under
             if parent is not None and live_run() is not parent and parent.span is not trace.INVALID_SPAN:
                 under = set_span_in_context(parent.span)  # opened by its handle, in another context
             span = runtime.pipeline.start_span(
@@ -255,7 +295,8 @@ class RunHandle(Recorder):
                     self._book(error, "", (kind, message))
         self._leave_roster()
         end_ns = _clock.now_ns()
-        self._write(f'"e":"close","how":"{left}","lane":{lane()}{cause}', end_ns)
+        if not self.stays_open:
+            self._write(f'"e":"close","how":"{left}","lane":{lane()}{cause}', end_ns)
         self._tell_parent()
         if self._runtime.metrics.is_on:
             self._tell_metrics(end_ns)
@@ -303,7 +344,7 @@ class RunHandle(Recorder):
     @property
     def _status(self) -> Status:
         """What this process knows of the status: enough for a span, not for a record."""
-        if self._left is None:
+        if self._left is None or self.stays_open:
             return Status.RUNNING
         return combine(self._left, (), errors=self._errors > 0)
 
@@ -336,33 +377,14 @@ class RunHandle(Recorder):
     def _log_names(self) -> dict[str, str]:
         """Return this run's own share of `log_fields`."""
 
-    def _count_error(self) -> None:
-        run: RunHandle | None = self
-        while run is not None:
-            run._errors += 1
-            run = run.parent if run.kind == "operation" else None
-
-    def _booking_uids(self) -> list[str]:
-        uids: list[str] = []
-        run: RunHandle | None = self
-        while run is not None:
-            uids.append(run.uid)
-            run = run.parent if run.kind == "operation" else None
-        return uids
-
-    def _uids(self) -> list[str]:
-        uids: list[str] = []
-        run: RunHandle | None = self
-        while run is not None:
-            uids.append(run.uid)
-            run = run.parent
-        return uids
+    def _around(self) -> Recorder | None:
+        return self.parent
 
     def __reduce__(self) -> Any:
-        """Pickle as the address of the run: the handle made from it elsewhere adds to the same record."""
-        from jobspan.runs.elsewhere import address_of, revive
+        """Pickle as the run's token: the handle made from it elsewhere adds to the same record."""
+        from jobspan.runs.elsewhere import reduced, revive
 
-        return revive, (self.kind, address_of(self))
+        return revive, (self.kind, *reduced(self))
 
     def is_within(self, uid: str | None) -> bool:
         """Whether this run is the one called `uid`, or stands in it."""

@@ -12,6 +12,7 @@ from jobspan.runs import current
 from jobspan.runs.current import Activation, Inside
 from jobspan.runs.handle import RunHandle
 from jobspan.runs.kinds import ClientRun, JobRun, Operation
+from jobspan.runs.option import Duration
 
 
 class _Inert(RunHandle):
@@ -59,6 +60,11 @@ class _Inert(RunHandle):
     def __enter__(self) -> Self:
         return self
 
+    @property
+    def token(self) -> str:
+        """Empty: there is nothing to attach to."""
+        return ""
+
     def cancel(self, reason: object = "canceled") -> None:
         """Cancel nothing."""
 
@@ -67,6 +73,15 @@ class InertJobRun(_Inert, JobRun):
     """A job that is not recorded."""
 
     __slots__ = ()
+
+    def detach(self, *, external_id: object = None, deadline: Duration | None = None) -> None:
+        """Record nothing."""
+
+    def expect(self, count: int, *, deadline: Duration | None = None) -> None:
+        """Record nothing."""
+
+    def seal(self) -> None:
+        """Record nothing."""
 
     @property
     def exit_code(self) -> int:
@@ -78,6 +93,9 @@ class InertClientRun(_Inert, ClientRun):
     """A client run that is not recorded."""
 
     __slots__ = ()
+
+    def detach(self, *, external_id: object = None, deadline: Duration | None = None) -> None:
+        """Record nothing."""
 
     @property
     def run_id(self) -> str:

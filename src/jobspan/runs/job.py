@@ -11,6 +11,7 @@ from jobspan import _clock
 from jobspan._guard import guarded
 from jobspan.exceptions import LedgerError
 from jobspan.model.status import EXIT_CODES, Status, combine, success_rank
+from jobspan.runs.detachable import Detachable, of_text
 from jobspan.runs.handle import RunHandle
 from jobspan.runs.option import Duration
 from jobspan.spans import names
@@ -28,15 +29,19 @@ _DELIVERY = guarded("job.delivery")
 _RUN_ID = guarded("job.run_id")
 
 
-class JobRun(RunHandle):
+class JobRun(Detachable):
     """One execution of a batch function. Made by ``job(...)``."""
 
     kind: ClassVar[str] = "job"
-    __slots__ = ("_id", "_parts", "_tally", "unentered")
+    __slots__ = ("_attached_to", "_id", "_of", "_parts", "_started_ns", "_tally", "unentered")
 
     def __init__(self, runtime: Runtime, job_type: str, parent: RunHandle | None) -> None:
         super().__init__(runtime, job_type, parent)
         self._id = ""
+        self._started_ns = 0
+        self._attached_to = ""
+        """The job's inside name, where this is a part of it that was attached from elsewhere."""
+        self._of = ""
         self._tally: Counter[Status] = Counter()
         self._parts: dict[tuple[str, str], Status] = {}
         """Of parts that may be tried again: the best status so far."""
@@ -54,14 +59,50 @@ class JobRun(RunHandle):
         """``YYMMDD-HHMMSS``; with a suffix ``~…`` while it is provisional. Empty before the job is open."""
         return self._id
 
-    def take_id(self, run_id: str) -> None:
+    def take_id(self, run_id: str, started_ns: int = 0) -> None:
         """Take the run id of the job that was opened elsewhere."""
-        self._id = run_id
+        self._id, self._started_ns = run_id, started_ns
+
+    def attach_to(self, job_uid: str, of: str, part: str) -> None:
+        """Have this run open one more part of a job that was opened elsewhere."""
+        self._attached_to, self._of = job_uid, of_text(of, part)
 
     @property
     def job_uid(self) -> str:
         """The inside name of the job."""
-        return self.uid
+        return self._attached_to or self.uid
+
+    def asked_by(self) -> tuple[str, ...]:
+        """Return the inside names by which this run is asked to cancel."""
+        return (self.job_uid,)
+
+    @property
+    def started_ns(self) -> int:
+        """When the job was opened; 0 where that is not known."""
+        return self._started_ns
+
+    def expect(self, count: int, *, deadline: Duration | None = None) -> None:
+        """Say that `count` more parts of client runs will come, from this or other processes.
+
+        The job stays Running until they have come and ended. Several calls add up; retries and
+        deliveries of one part count once.
+
+        Args:
+            count: How many.
+            deadline: Until when; default 24 h. Then the job is Timed_out.
+
+        Raises:
+            UsageError: An option is wrong.
+        """
+        from jobspan.runs.detaching import expect_parts
+
+        expect_parts(self, count, deadline)
+
+    def seal(self) -> None:
+        """Say that nothing more is to be expected: the job ends when what has come has ended."""
+        from jobspan.runs.detaching import seal_job
+
+        seal_job(self)
 
     def client(
         self,
@@ -169,7 +210,7 @@ class JobRun(RunHandle):
         with guarded("job.exit_code"):
             try:
                 with self._runtime.reading() as reader:
-                    status = reader.status(self.uid)
+                    status = reader.status(self.job_uid)
             except LedgerError:
                 status = None
         return EXIT_CODES.get(status or self._status, 0)
@@ -180,6 +221,9 @@ class JobRun(RunHandle):
 
     def _start(self) -> None:
         self._runtime.watch_spans()
+        if self._attached_to:
+            super()._start()
+            return
         with _RUN_ID:
             self._id = self._runtime.new_run_id(_clock.now_ns())
         super()._start()
@@ -200,8 +244,11 @@ class JobRun(RunHandle):
         self._runtime.job_boundary()
 
     def _opening(self, now_ns: int) -> str:
-        to = self._runtime.deliveries.opening
-        return f'"kind":"j","job":"{self.uid}","name":{quote(self.name)},"id":{quote(self._id)}{to}'
+        if not self._attached_to:
+            self._started_ns = now_ns
+        to = "" if self._attached_to else self._runtime.deliveries.opening
+        name, job_id = quote(self.name), quote(self._id)
+        return f'"kind":"j","job":"{self.job_uid}","name":{name},"id":{job_id}{to}{self._of}'
 
     def _attributes(self) -> dict[str, Any]:
         return {
@@ -216,7 +263,7 @@ class JobRun(RunHandle):
 
     @property
     def _status(self) -> Status:
-        if self._left is None:
+        if self._left is None or self.stays_open or self._tally[Status.RUNNING]:
             return Status.RUNNING
         return combine(self._left, [*self._tally, *self._parts.values()], errors=self._errors > 0)
 

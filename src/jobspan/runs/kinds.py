@@ -6,7 +6,9 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jobspan.exceptions import DeadlineExceeded
+from jobspan.model.run import client_run_uid
 from jobspan.model.status import Left
+from jobspan.runs.detachable import Detachable, of_text
 from jobspan.runs.handle import RunHandle
 from jobspan.runs.job import JobRun
 from jobspan.spans import names
@@ -17,12 +19,13 @@ if TYPE_CHECKING:
     from jobspan._runtime import Runtime
 
 
-class ClientRun(RunHandle):
+class ClientRun(Detachable):
     """One client's share of a job. Made by ``client_run(...)``, ``j.client(...)`` and ``j.clients(...)``."""
 
     kind: ClassVar[str] = "client_run"
     __slots__ = (
         "_attempt",
+        "_of",
         "_part",
         "_skipped",
         "client",
@@ -52,6 +55,7 @@ class ClientRun(RunHandle):
         self.owns_job = owns_job
         self._part = part
         self._attempt = attempt
+        self._of = ""
         self._skipped = False
         self.swallows = False
         """Whether an `Exception` ends at the block: only in the loop of `clients`."""
@@ -109,6 +113,14 @@ class ClientRun(RunHandle):
             error.run_uid != self.uid and self.is_within(error.run_uid)
         )
 
+    def attach_to(self, of: str, part: str) -> None:
+        """Have this run open one more part of a client run that was opened elsewhere."""
+        self._of = of_text(of, part)
+
+    def asked_by(self) -> tuple[str, ...]:
+        """Return the inside names by which this run is asked to cancel."""
+        return (self.job.job_uid, client_run_uid(self.job.job_uid, self.name))
+
     def goes_on_as(self, client_id: str, job: JobRun | None) -> bool:
         """Whether entering `client_id` of `job` in here means this very run: in `map`."""
         return self.lends and self._left is None and self.job is job and self.name == client_id
@@ -128,10 +140,10 @@ class ClientRun(RunHandle):
 
     def _opening(self, now_ns: int) -> str:
         name = quote(self.name)
-        text = f'"kind":"c","job":"{self.job.uid}","name":{name},"client":{name}'
+        text = f'"kind":"c","job":"{self.job.job_uid}","name":{name},"client":{name}'
         if self._part:
             text += f',"part":{quote(self._part)},"attempt":{self._attempt}'
-        return text
+        return text + self._of
 
     def _tell_parent(self) -> None:
         if not self._skipped or self._left is not Left.OK:
@@ -182,7 +194,7 @@ class Operation(RunHandle):
     def _opening(self, now_ns: int) -> str:
         owner = self.owner
         job = owner if isinstance(owner, JobRun) else owner.job
-        text = f'"kind":"o","job":"{job.uid}","name":{quote(self.name)},"top":"{owner.uid}"'
+        text = f'"kind":"o","job":"{job.job_uid}","name":{quote(self.name)},"top":"{owner.uid}"'
         return text if owner is job else f'{text},"client":{quote(owner.name)}'
 
     def _attributes(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -206,16 +206,33 @@ class Recorder(ABC):
             _log.event(logging.INFO, "jobspan.error.recorded", **fields)
 
     @abstractmethod
+    def _around(self) -> Recorder | None:
+        """Return the run around this one."""
+
+    def _chain(self) -> Iterator[Recorder]:
+        run: Recorder | None = self
+        while run is not None:
+            yield run
+            run = run._around()
+
     def _uids(self) -> list[str]:
         """Return the uids of this run and of those around it."""
+        return [run.uid for run in self._chain()]
 
-    @abstractmethod
+    def _owners(self) -> Iterator[Recorder]:
+        """Yield this run and those whose errors are its own: up to its client run or job."""
+        for run in self._chain():
+            yield run
+            if run.kind != "operation":
+                return
+
     def _booking_uids(self) -> list[str]:
-        """Return the uids of this run and of those whose errors are its own: up to its client run or job."""
+        return [run.uid for run in self._owners()]
 
-    @abstractmethod
     def _count_error(self) -> None:
         """Count an error for the status this process knows."""
+        for run in self._owners():
+            run._errors += 1
 
     @abstractmethod
     def log_fields(self) -> dict[str, str]:

@@ -71,12 +71,18 @@ class Scope(Generic[H]):
         return cast("Callable[P, R]", _decorators[0](function, self))
 
     def __enter__(self) -> H:
-        run = self.new_run()
+        return self.enter_run(self.new_run())
+
+    def enter_run(self, run: H) -> H:
+        """Enter a run of this scope; the block that is left next leaves it."""
         entered: H = run.__enter__()
+        self._remember(run)
+        return entered
+
+    def _remember(self, run: H) -> None:
         entry = _Entry(self, run, _top.get())
         _entered[entry] = None
         _top.set(entry)
-        return entered
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -85,12 +91,19 @@ class Scope(Generic[H]):
         return None if entry is None else entry.run.__exit__(kind, error, trace)
 
     async def __aenter__(self) -> H:
-        return self.__enter__()
+        return await self.aenter_run(self.new_run())
+
+    async def aenter_run(self, run: H) -> H:
+        """Enter a run of this scope; at its deadline the task is canceled."""
+        entered: H = await run.__aenter__()
+        self._remember(run)
+        return entered
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        return self.__exit__(kind, error, trace)
+        entry = self._leave()
+        return None if entry is None else await entry.run.__aexit__(kind, error, trace)
 
     def _leave(self) -> _Entry | None:
         """Take off the innermost entry of this context that this scope made, else its latest one anywhere."""

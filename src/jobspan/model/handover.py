@@ -1,0 +1,60 @@
+"""Which parts of a run say how it stands, where work was detached, taken over elsewhere, or expected.
+
+A detached part that somebody attached to in time is *handed over*: who attached says how it ended. One
+that attached after the deadline is *late*: it adds numbers, and flips nothing. A part that only expects
+others stands until they have come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from jobspan.model.part import Part
+
+
+def standing(opened: Iterable[Part], seen: int = 0) -> list[Part]:
+    """Return the parts of one run that count for its status.
+
+    Args:
+        opened: Its parts, opened, without operations.
+        seen: Of a job: how many parts its client runs have; what was expected is met by these.
+    """
+    parts = [part for part in opened if part.counts_for_status]
+    detached = {part.uid: part for part in parts if part.is_detached}
+    if detached:
+        taken = {part.of for part in parts if _is_in_time(part, detached)}
+        parts = [part for part in parts if not _is_replaced(part, taken, detached)]
+    return [part for part in parts if not part.expected or not _is_met(part, seen)]
+
+
+def meet(opened: Iterable[Part], seen: int) -> list[Part]:
+    """Note which expectations are met by `seen` parts before their deadline was found passed; return them."""
+    expecting = [part for part in opened if part.expected]
+    for part in expecting:
+        if not part.is_overdue and seen >= part.expected:
+            part.met = part.expected
+    return expecting
+
+
+def entered(opened: Iterable[Part]) -> int:
+    """Return how many parts were entered by themselves; attempts of one part count once."""
+    return len({part.name or part.uid for part in opened if part.of is None and not part.passive})
+
+
+def _is_in_time(part: Part, detached: dict[str, Part]) -> bool:
+    origin = detached.get(part.of or "")
+    if origin is None:
+        return False
+    return origin.deadline_ns is None or (part.start_ns or 0) <= origin.deadline_ns
+
+
+def _is_replaced(part: Part, taken: set[str | None], detached: dict[str, Part]) -> bool:
+    if part.uid in taken:
+        return part.ending is None  # one that ended by itself, by an exception, has its say
+    return part.of in detached and part.of not in taken
+
+
+def _is_met(part: Part, seen: int) -> bool:
+    if part.ending is not None:
+        return True  # sealed
+    return seen >= part.expected and (not part.is_overdue or part.met >= part.expected)
