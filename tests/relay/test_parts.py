@@ -12,18 +12,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import jobspan
 from jobspan import _clock
+from jobspan._guard import guard
 from jobspan.exceptions import DeliveryError
 from jobspan.journal.writer import JournalWriter
 from jobspan.ledger.leasing import lease_of
 from jobspan.ledger.ledger import Ledger
 from jobspan.ledger.outbox import Outbox
+from jobspan.ledger.reading import LedgerReader
 from jobspan.model.delivery import Delivery
 from jobspan.model.event import write_event
 from jobspan.relay.lease import HeldLease
 from jobspan.relay.pace import Pace, Timing, backoff, linger_seconds
 from jobspan.relay.plan import changes
 from jobspan.relay.verdict import Action, judge
+from tests.relay.conftest import Deliver
+from tests.relay.support import batch
 
 TIMING = Timing()
 
@@ -195,3 +200,24 @@ def test_calls_are_counted_and_a_block_is_seen_by_others(tmp_path: Path) -> None
     until_ns, why = two.blocked()
     assert until_ns > _clock.now_ns() + 50e9
     assert why == "too many requests"
+
+
+def test_a_run_nobody_can_render_is_parked_and_the_others_arrive(
+    deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = deliver()
+    guard.strict = False
+    record = LedgerReader.record
+
+    def broken(self: LedgerReader, uid: str, *args: object, **more: object) -> object:
+        if uid.endswith("/client-3"):
+            raise ArithmeticError("nobody can render this")
+        return record(self, uid, *args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(LedgerReader, "record", broken)
+    batch(12)
+    assert not jobspan.flush(10)
+    there = {row["Client ID"] for row in server.rows("Client Run Results")}
+    assert there == {f"client-{n}" for n in range(12)} - {"client-3"}
+    assert jobspan.health().pending == 1
+    assert any("outbox.record" in reason for reason in jobspan.health().reasons)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 from jobspan import _clock
+from jobspan._guard import guarded
 from jobspan.ledger import codec, queries
 from jobspan.ledger.ledger import Ledger
 from jobspan.ledger.transaction import run_of, transact
@@ -117,7 +118,7 @@ class Outbox:
     def records(
         self, deliveries: Sequence[Delivery], ending: Callable[[Delivery, int | None], NotesEnding]
     ) -> list[tuple[Delivery, Record]]:
-        """Return what the rows are to show; a run that is gone is left out.
+        """Return what the rows are to show; a run that is gone or cannot be rendered is left out.
 
         Args:
             deliveries: Which rows.
@@ -131,7 +132,9 @@ class Outbox:
             for delivery in deliveries:
                 deadline_ns = reader.deadline_ns(delivery.run) if delivery.sends_notes else None
                 end = ending(delivery, deadline_ns)
-                record = reader.record(delivery.run, end, notes=delivery.sends_notes)
+                record = None
+                with guarded("outbox.record"):  # a run nobody can render costs only itself
+                    record = reader.record(delivery.run, end, notes=delivery.sends_notes)
                 if record is not None:
                     found.append((delivery, record))
             return found

@@ -244,7 +244,11 @@ class Sender:
     def _items(self, rows: Sequence[Delivery]) -> list[Item]:
         same: list[Delivery] = []
         items: list[Item] = []
-        for delivery, record in settled(self._outbox.records(rows, self._destination.ending)):
+        known = self._outbox.records(rows, self._destination.ending)
+        runs = {delivery.run for delivery, _ in known}
+        if lost := [each for each in rows if each.run not in runs]:
+            self._outbox.hold(lost, "the ledger cannot say what to show", park=True)
+        for delivery, record in settled(known):
             made = item(self._destination, delivery, record, self._seen(delivery.run))
             if made is None:
                 same.append(delivery)

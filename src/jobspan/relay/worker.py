@@ -110,8 +110,10 @@ class Relay:
         done = self._done
         try:
             while not self._stopped.is_set():
+                seconds = _TROUBLE_SECONDS
                 with guarded("relay"):
-                    self.rest(self._turn())
+                    seconds = self._turn()
+                self.rest(seconds)
         finally:
             with guarded("relay.end"):
                 self._give_back()
