@@ -11,7 +11,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ from jobspan.journal.claim import RunIdClaims
 from jobspan.journal.identity import current as current_process
 from jobspan.journal.place import Place
 from jobspan.journal.writer import JournalWriter
-from jobspan.ledger.ledger import Ledger
+from jobspan.ledger.ledger import BusyLedgerError, Ledger
 from jobspan.ledger.reading import LedgerReader
 from jobspan.model.event import write_event
 from jobspan.model.run_id import format_run_id, provisional_run_id
@@ -196,7 +196,7 @@ class Runtime:
             self.keeper.fold_now(timeout)
             self._tell_tokens()
         self.pipeline.shutdown(max(0.0, until - _clock.monotonic()))
-        with guarded("ledger.close"):
+        with guarded("ledger.close"), suppress(BusyLedgerError):  # then it is left to the end of the process
             self.ledger.close()
 
     def health(self) -> Health:
