@@ -15,6 +15,7 @@ from jobspan._guard import guard
 from jobspan.model.record import ClientRunRecord, JobRecord
 from jobspan.runs import current
 from jobspan.runs.current import live_run
+from jobspan.spans.roster import roster
 
 _SRC = Path(__file__).parents[1] / "src"
 
@@ -67,6 +68,7 @@ def fresh(tmp_path: Path) -> Iterator[Fresh]:
     before, strict, describe = _runtime._runtime, guard.strict, guard.describe
     _runtime._runtime = None
     guard.reset()
+    roster.forget()
     made = Fresh(tmp_path)
     try:
         yield made

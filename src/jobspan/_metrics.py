@@ -10,7 +10,7 @@ import collections
 from typing import Any
 
 from opentelemetry import metrics
-from opentelemetry.metrics import Meter
+from opentelemetry.metrics import Meter, _internal
 
 from jobspan._guard import guarded
 from jobspan.ledger.reading import LedgerReader
@@ -64,8 +64,8 @@ class Metrics:
 
     @property
     def is_on(self) -> bool:
-        """Whether a meter provider is set."""
-        return self._instruments() is not None
+        """Whether a meter provider is set; asked at each close of a run, so of the setting itself."""
+        return getattr(_internal, "_METER_PROVIDER", self) is not None and self._instruments() is not None
 
     @property
     def waiting(self) -> int:

@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
-from opentelemetry.trace import get_tracer_provider
 
 from jobspan import _clock
 from jobspan import _signals as signals
@@ -136,8 +136,10 @@ class Runtime:
 
     def watch_spans(self) -> None:
         """Have the global tracer provider tell of LLM calls, if there is one; it may be set at any time."""
-        provider = get_tracer_provider()
-        if provider is not self._provider:
+        provider = getattr(trace, "_TRACER_PROVIDER", self)  # the public function takes a microsecond
+        if provider is self:
+            provider = trace.get_tracer_provider()
+        if provider is not None and provider is not self._provider:
             self._provider = provider
             usage_processor.attach(provider)
 

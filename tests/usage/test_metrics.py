@@ -34,7 +34,7 @@ def points(reader: InMemoryMetricReader) -> dict[str, list[Any]]:
 def test_runs_and_tokens_are_measured(fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader])
-    monkeypatch.setattr(metrics, "get_meter_provider", lambda: provider)
+    monkeypatch.setattr(metrics._internal, "_METER_PROVIDER", provider)
     batch()
     told = points(reader)
     ends = {

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Protocol
 
-_MOST_OPEN = 100_000
 _KEPT_CLOSED = 4_096
 
 
@@ -74,15 +74,17 @@ class Roster:
     def __init__(self) -> None:
         self.live: Callable[[], Home | None] = _nowhere
         """Gives the innermost run of the context of the caller; set by who keeps that context."""
-        self.open: dict[int, Home] = {}
+        self.open: weakref.WeakValueDictionary[int, Home] = weakref.WeakValueDictionary()
+        """Weak: a run that was abandoned without being left must not stay open here for ever."""
+        self.is_empty = True
+        """Whether no run was opened here so far."""
         self._closed: dict[int, Home] = {}
         self._closed_before: dict[int, Home] = {}
 
     def opened(self, span_id: int, home: Home) -> None:
         """Note a run that opened."""
         self.open[span_id] = home
-        if len(self.open) > _MOST_OPEN:
-            self.open.pop(next(iter(self.open)), None)
+        self.is_empty = False
 
     def closed(self, span_id: int) -> None:
         """Note that a run closed; spans that end later still find it for a while."""
@@ -93,10 +95,11 @@ class Roster:
             self._closed_before, self._closed = self._closed, {}
         self._closed[span_id] = home.departed()
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether no run was opened here so far."""
-        return not (self.open or self._closed or self._closed_before)
+    def forget(self) -> None:
+        """Forget all runs."""
+        self.open.clear()
+        self._closed, self._closed_before = {}, {}
+        self.is_empty = True
 
     def by_span(self, span_id: int) -> Home | None:
         """Return the run whose own span this is."""
