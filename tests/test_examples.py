@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -57,8 +57,13 @@ def test_the_tests_of_the_example_pass_where_pytest_finds_the_fixtures(tmp_path:
 def test_the_airtable_example_brings_its_rows_into_the_base(tmp_path: Path) -> None:
     path = ROOT / "examples" / "06_airtable.py"
     with AirtableServer() as server:
-        base = {"AIRTABLE_BASE_ID": server.base_id, "AIRTABLE_ENDPOINT_URL": server.url}
-        done = run_python([str(path)], tmp_path, AIRTABLE_API_KEY=server.token, **base)
+        done = run_python(
+            [str(path)],
+            tmp_path,
+            AIRTABLE_API_KEY=server.token,
+            AIRTABLE_BASE_ID=server.base_id,
+            AIRTABLE_ENDPOINT_URL=server.url,
+        )
         assert done.returncode == 0, done.stderr
         assert "4 rows arrived" in done.stdout
         assert server.token not in done.stdout + done.stderr
@@ -81,7 +86,7 @@ class _Collector(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def collector() -> Iterator[tuple[str, list[bytes]]]:
+def collector() -> Generator[tuple[str, list[bytes]]]:
     """Run an OTLP collector that keeps what it gets."""
     handler = type("Collector", (_Collector,), {"bodies": []})
     server = HTTPServer(("127.0.0.1", 0), handler)
