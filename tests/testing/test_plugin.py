@@ -218,6 +218,17 @@ def test_everything_is_as_before_when_the_test_ends(tmp_path: Path) -> None:
     assert _clock.now_ns() > 1_750_000_000_000_000_000 + 10**15
 
 
+def test_troubles_of_other_tests_are_not_seen(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JOBSPAN_LEDGER", str(tmp_path / "ledger.db"))
+        guard.note("somewhere", "before the test")
+        with capturing():
+            assert jobspan.health().ok
+            guard.note("somewhere", "in the test")
+            assert not jobspan.health().ok
+    assert guard.counts() == {}
+
+
 def test_a_test_inside_of_a_job_records_outside_of_it(capjobs: CapturedJobs) -> None:
     with jobspan.job("outer") as outer:
         with pytest.MonkeyPatch.context() as patch:

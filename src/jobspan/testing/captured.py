@@ -141,13 +141,15 @@ def capturing() -> Generator[CapturedJobs]:
     """Have jobs recorded by a runtime of their own, under a frozen clock, outside of any run.
 
     The runtime is set up from environment and files, which say where its ledger is. Runtime, clock and
-    current run are put back at the end; a run still open then is left as it is, in that ledger.
+    current run are put back at the end; a run still open then is left as it is, in that ledger. What
+    went wrong inside jobspan is counted from 0, and from 0 again afterwards.
     """
     before = _runtime._runtime, guard.strict, guard.describe, current.live_run(), otel_context.get_current()
     clock = StandingClock()
     real_clock = _clock.use(clock)
     _runtime._runtime = None
     _leave_runs(None, Context())
+    guard.reset()
     try:
         _runtime.configure()
         yield CapturedJobs(clock)
@@ -156,6 +158,7 @@ def capturing() -> Generator[CapturedJobs]:
         _runtime.shutdown(0)
         _runtime._runtime, guard.strict, guard.describe, run, context = before
         _leave_runs(run, context)
+        guard.reset()
         _clock.use(real_clock)
 
 

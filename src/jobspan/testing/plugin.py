@@ -32,7 +32,8 @@ def capjobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CapturedJobs]:
     ``.jobs`` and ``.client_runs`` are the records so far, ``.airtable`` the rows Airtable would show,
     ``.clock.advance(seconds)`` lets time pass. What the test or its code configures itself still uses
     this ledger, unless it names another; ``jobspan.configure(mode="online", airtable={...})`` delivers,
-    say to `airtable_server`. A delivery's waits after a failure are the clock's, too.
+    say to `airtable_server`. The clock is that of all records and instants; waits and time-outs are
+    measured by another one, which goes on.
     """
     from jobspan.testing.captured import capturing
 
