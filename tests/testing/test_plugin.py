@@ -165,6 +165,19 @@ def test_code_that_configures_itself_stays_offline_on_the_ledger_of_the_test(
     assert airtable_server.requests == []
 
 
+def test_rows_held_back_after_a_broken_connection_are_sent_once_the_clock_is_advanced(
+    capjobs: CapturedJobs, airtable_server: AirtableServer
+) -> None:
+    airtable_server.fail("reset", when="after", times=1, method="PATCH")
+    jobspan.configure(mode="online", airtable=to(airtable_server))
+    with jobspan.job("import") as job, job.client("Acme") as run:
+        run.add(leads=1)
+    assert not jobspan.flush(1.5)
+    capjobs.clock.advance(60)
+    assert jobspan.flush(20)
+    assert [len(airtable_server.rows(table)) for table in (JOBS, CLIENT_RUNS)] == [1, 1]
+
+
 def test_client_runs_that_start_at_one_instant_keep_their_order(capjobs: CapturedJobs) -> None:
     with jobspan.job("import") as job:
         for number in range(40):

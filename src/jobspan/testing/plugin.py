@@ -32,8 +32,9 @@ def capjobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CapturedJobs]:
     ``.jobs`` and ``.client_runs`` are the records so far, ``.airtable`` the rows Airtable would show,
     ``.clock.advance(seconds)`` lets time pass. What the test or its code configures itself still uses
     this ledger, unless it names another; ``jobspan.configure(mode="online", airtable={...})`` delivers,
-    say to `airtable_server`. The clock is that of all records and instants; waits and time-outs are
-    measured by another one, which goes on.
+    say to `airtable_server`. The clock is that of all records, and of how long rows are held back after a
+    connection broke or a 429: advance it to have them sent. Time-outs are measured by another one, which
+    goes on.
     """
     from jobspan.testing.captured import capturing
 
