@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
+from jobspan.testing.airtable import AirtableServer
 from tests.live.server import provider
 from tests.program import ROOT, run_python
+from tests.testing.installed import python_path
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+PROGRAMS = [path for path in EXAMPLES if path.stem != "10_in_your_tests"]
 
 SAYS = {
     "01_first_job": ["lead_scoring: Completed_with_errors, 3 items, 1 error", "Acme: Completed, 1 leads"],
@@ -23,6 +26,7 @@ SAYS = {
     "04_threads": ["flaky: Completed after 2 attempts", "own-pool: {'posts': 10}"],
     "05_llm_tokens": ["now try: jobspan usage --by client"],
     "09_detached_webhook": ["after the job: Running", "after two deliveries: Completed, {'leads': 95}"],
+    "06_airtable": ["lead_scoring Completed, 3 client runs", "nothing sent: set AIRTABLE_API_KEY"],
     "07_other_backends": ["span: client_run lead_scoring OK", "delivered: True"],
 }
 
@@ -32,7 +36,7 @@ def test_an_example_has_at_most_forty_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 40
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
 def test_an_example_runs_and_says_what_it_did(path: Path, tmp_path: Path) -> None:
     with provider() as server:
         done = run_python([str(path)], tmp_path, OPENAI_BASE_URL=server.url)
@@ -64,6 +68,33 @@ def test_the_flaky_client_of_the_threads_example_counts_its_results_once(tmp_pat
     assert "flaky: {'leads': 10}" in done.stdout
 
 
+def test_the_tests_of_the_example_pass_where_pytest_finds_the_fixtures(tmp_path: Path) -> None:
+    arguments = ["-m", "pytest", "-p", "no:cacheprovider", f"--rootdir={tmp_path}"]
+    example = str(ROOT / "examples" / "10_in_your_tests.py")
+    done = run_python([*arguments, example], tmp_path, PYTHONPATH=python_path(tmp_path / "site"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout
+
+
+def test_the_airtable_example_brings_its_rows_into_the_base(tmp_path: Path) -> None:
+    path = ROOT / "examples" / "06_airtable.py"
+    with AirtableServer() as server:
+        done = run_python(
+            [str(path)],
+            tmp_path,
+            AIRTABLE_API_KEY=server.token,
+            AIRTABLE_BASE_ID=server.base_id,
+            AIRTABLE_ENDPOINT_URL=server.url,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "4 rows arrived" in done.stdout
+        assert server.token not in done.stdout + done.stderr
+        (job,) = server.rows("Job Tracking")
+        leads = {row["Client ID"]: row.get("Leads Processed") for row in server.rows("Client Run Results")}
+    assert (job["Job Type"], job["Status"], job["Items Processed"]) == ("lead_scoring", "Completed", 15)
+    assert leads == {"Guy-Wilson": 12, "Acme": 3, "Bolt": None}
+
+
 class _Collector(BaseHTTPRequestHandler):
     bodies: list[bytes]
 
@@ -77,7 +108,7 @@ class _Collector(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def collector() -> Iterator[tuple[str, list[bytes]]]:
+def collector() -> Generator[tuple[str, list[bytes]]]:
     """Run an OTLP collector that keeps what it gets."""
     handler = type("Collector", (_Collector,), {"bodies": []})
     server = HTTPServer(("127.0.0.1", 0), handler)
