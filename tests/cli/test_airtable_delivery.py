@@ -7,39 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-
-import pytest
 
 from jobspan.testing.airtable import AirtableServer
-from tests.cli.conftest import ENTRY, Shell
+from tests.cli.conftest import BATCH, ENTRY, Shell
 from tests.relay.support import CLIENT_RUNS, JOBS, rows
-
-BATCH = """
-import jobspan
-with jobspan.job("nightly") as job:
-    for number in range(3):
-        with job.client(f"client-{number}") as run:
-            run.add(posts=number)
-assert jobspan.flush(0.01) is not None
-"""
-
-
-@pytest.fixture
-def server() -> Iterator[AirtableServer]:
-    with AirtableServer(lockout_seconds=1.5) as started:
-        yield started
-
-
-@pytest.fixture
-def online(shell: Shell, server: AirtableServer) -> Shell:
-    shell.environment |= {
-        "AIRTABLE_API_KEY": server.token,
-        "AIRTABLE_BASE_ID": server.base_id,
-        "AIRTABLE_ENDPOINT_URL": server.url,
-        "JOBSPAN_LEDGER": str(shell.home / "ledger.db"),
-    }
-    return shell
 
 
 def state(shell: Shell) -> dict[str, object]:

@@ -18,7 +18,7 @@ import click
 from jobspan.cli.opening import Chosen, NotFound, ledger_option
 from jobspan.exceptions import LedgerError, SettingsError
 
-COMMANDS = ("demo", "runs", "show", "usage", "export", "status", "sync", "relay")
+COMMANDS = ("demo", "runs", "show", "usage", "export", "status", "sync", "relay", "doctor", "airtable")
 """In the order of the help; each is the attribute `command` of the module of its name."""
 
 OK, USAGE, INTERRUPTED = 0, 2, 130
