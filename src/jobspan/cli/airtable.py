@@ -6,7 +6,11 @@ from importlib import import_module
 
 import click
 
-_COMMANDS = {"init": "jobspan.cli.airtable_init"}
+_COMMANDS = {
+    "init": "jobspan.cli.airtable_init",
+    "rebuild": "jobspan.cli.airtable_rebuild",
+    "prune": "jobspan.cli.airtable_prune",
+}
 
 
 class AirtableGroup(click.Group):

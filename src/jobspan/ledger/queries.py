@@ -218,9 +218,9 @@ SHOWN_ROWS = (
 """All rows that are there, those of the oldest job first."""
 UNSETTLED_JOBS = (
     "SELECT d.job FROM deliveries d JOIN runs r ON r.uid = d.run"
-    " WHERE d.destination = ? AND (d.wanted > d.sent OR r.status = 'Running')"
+    " WHERE d.destination = ? AND ((d.wanted > d.sent AND d.sent > 0) OR r.status = 'Running')"
 )
-"""Jobs of which something runs, or is not shown as the ledger says."""
+"""Jobs of which something runs, or a row is not as the ledger says."""
 FORGET_ROW = (
     "UPDATE deliveries SET remote_id = NULL, cells = NULL, claim = NULL, shown = NULL"
     " WHERE destination = ? AND run = ?"
