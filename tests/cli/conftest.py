@@ -3,12 +3,24 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from jobspan.testing.airtable import AirtableServer
+
 SOURCE = Path(__file__).parents[2] / "src"
 ENTRY = "import sys; from jobspan.cli import main; sys.exit(main())"
+
+BATCH = """
+import jobspan
+with jobspan.job("nightly") as job:
+    for number in range(3):
+        with job.client(f"client-{number}") as run:
+            run.add(posts=number)
+assert jobspan.flush(0.01) is not None
+"""
 
 
 class Shell:
@@ -48,3 +60,25 @@ def shell(tmp_path: Path) -> Shell:
     home = tmp_path / "home"
     home.mkdir()
     return Shell(home)
+
+
+@pytest.fixture
+def server() -> Iterator[AirtableServer]:
+    with AirtableServer(lockout_seconds=1.5) as started:
+        yield started
+
+
+@pytest.fixture
+def online(shell: Shell, server: AirtableServer) -> Shell:
+    pointed_at(shell, server)
+    return shell
+
+
+def pointed_at(shell: Shell, server: AirtableServer) -> None:
+    """Set what names a base and the token."""
+    shell.environment |= {
+        "AIRTABLE_API_KEY": server.token,
+        "AIRTABLE_BASE_ID": server.base_id,
+        "AIRTABLE_ENDPOINT_URL": server.url,
+        "JOBSPAN_LEDGER": str(shell.home / "ledger.db"),
+    }

@@ -20,7 +20,20 @@ def page() -> str:
         command = program.get_command(group, name)
         assert command is not None
         parts += [f"## jobspan {name}", _help(command, name, group)]
+        parts += _members(command, name, group)
     return "\n\n".join(parts) + "\n"
+
+
+def _members(command: click.Command, name: str, parent: click.Context) -> list[str]:
+    """Return the sections of a group's own commands."""
+    if not isinstance(command, click.Group):
+        return []
+    context, parts = click.Context(command, info_name=name, parent=parent), list[str]()
+    for member in command.list_commands(context):
+        found = command.get_command(context, member)
+        assert found is not None
+        parts += [f"### jobspan {name} {member}", _help(found, member, context)]
+    return parts
 
 
 def _help(command: click.Command, name: str, parent: click.Context | None = None) -> str:

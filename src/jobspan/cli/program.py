@@ -1,6 +1,6 @@
 """The program `jobspan`: its commands, each loaded when it is called, and its exit codes.
 
-0 fine (an empty list too), 1 not found, 2 usage or settings, 130 interrupted.
+0 fine (an empty list too), 1 not found or not delivered, 2 usage or settings, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ import click
 from jobspan.cli.opening import Chosen, NotFound, ledger_option
 from jobspan.exceptions import LedgerError, SettingsError
 
-COMMANDS = ("demo", "runs", "show", "usage", "export", "cancel", "reap")
+COMMANDS = (
+    *("demo", "runs", "show", "usage", "export", "cancel", "reap"),
+    *("status", "sync", "relay", "doctor", "airtable"),
+)
 """In the order of the help; each is the attribute `command` of the module of its name."""
 
 OK, USAGE, INTERRUPTED = 0, 2, 130
@@ -63,7 +66,7 @@ def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> N
 @click.group(
     cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 fine (an empty list too), 1 not found, 2 wrong usage or settings.",
+    epilog="Exit codes: 0 fine (an empty list too), 1 not found or not delivered, 2 wrong usage or settings.",
 )
 @ledger_option(hidden=False)
 @click.option(

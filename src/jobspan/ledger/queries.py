@@ -234,6 +234,29 @@ START_OVER = (
 )
 SET_RUN_ID = "UPDATE runs SET run_id = ? WHERE uid = ?"
 
+
+# --- what commands ask of deliveries
+DESTINATION_NAMES = (
+    "SELECT DISTINCT destination FROM deliveries UNION SELECT name FROM destinations"
+    " WHERE instr(name, '#') = 0 ORDER BY 1"
+)
+COUNT_WITHOUT_DESTINATION = f"SELECT count(*) FROM ({JOBS_WITHOUT_DESTINATION})"
+SHOWN_ROWS = (
+    "SELECT d.run, d.job, d.kind, d.remote_id FROM deliveries d JOIN runs j ON j.uid = d.job"
+    " WHERE d.destination = ? AND d.remote_id IS NOT NULL ORDER BY j.start_ns, d.job"
+)
+"""All rows that are there, those of the oldest job first."""
+UNSETTLED_JOBS = (
+    "SELECT d.job FROM deliveries d JOIN runs r ON r.uid = d.run"
+    " WHERE d.destination = ? AND ((d.wanted > d.sent AND d.sent > 0) OR r.status = 'Running')"
+)
+"""Jobs of which something runs, or a row is not as the ledger says."""
+FORGET_ROW = (
+    "UPDATE deliveries SET remote_id = NULL, cells = NULL, claim = NULL, shown = NULL"
+    " WHERE destination = ? AND run = ?"
+)
+"""The row was deleted there: if its run ever changes, all of it is sent again."""
+
 # --- quarantine
 QUARANTINE = (
     "SELECT place, field, reason, since_ns FROM quarantine WHERE destination = ? ORDER BY place, field"

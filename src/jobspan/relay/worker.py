@@ -190,6 +190,11 @@ class Relay:
             with guarded("relay.lease"):
                 self._lease.give_back()
 
+    @property
+    def trouble(self) -> str | None:
+        """Why this process's sender can send nothing at all now: token, base, rights; None: it can."""
+        return None if self._sender is None else self._sender.answers.stopped
+
     # --- waiting for it
 
     def flush(self, timeout: float, jobs: Iterable[str] | None = None, *, asked: bool = True) -> bool:
