@@ -20,8 +20,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
 
-from jobspan import _clock
-from jobspan import _signals as signals
+from jobspan import _clock, _signals
 from jobspan._delivery import Deliveries
 from jobspan._describe import describe
 from jobspan._guard import guard, guarded
@@ -262,7 +261,7 @@ def _build() -> Runtime:
                 bad.append(unusable)
                 _install(Runtime(replace(settings, airtable={})))
             if settings.handle_signals:
-                signals.watch(_terminated)
+                _signals.watch(_terminated)
             for error in bad:
                 guard.note("settings", str(error))
         assert _runtime is not None
@@ -318,7 +317,7 @@ def configure(
         old = _runtime
         _install(new)
     if new.settings.handle_signals:
-        signals.watch(_terminated)
+        _signals.watch(_terminated)
     if old is not None:
         with guarded("configure"):
             _former.add(old)

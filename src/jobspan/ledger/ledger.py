@@ -227,7 +227,7 @@ class Ledger:
             LedgerError: It cannot be read now.
         """
         with fork_gate.held(0.0), translated(self.path):
-            return dict(self._open().execute(queries.CANCELS).fetchall())
+            return dict(self._open().execute(queries.CANCEL_FACTS).fetchall())
 
     def tidy(self) -> None:
         """Delete journals set aside long ago.

@@ -113,7 +113,7 @@ ENDED = "SELECT uid FROM runs WHERE status <> 'Running'"
 ENDED_SINCE = _RUN + " WHERE version > ? AND status <> 'Running'"
 """Runs that have ended and were changed since a version of the ledger."""
 FACT = "SELECT value FROM facts WHERE name = ?"
-CANCELS = "SELECT substr(name, 8), value FROM facts WHERE name >= 'cancel:' AND name < 'cancel;'"
+CANCEL_FACTS = "SELECT substr(name, 8), value FROM facts WHERE name >= 'cancel:' AND name < 'cancel;'"
 """Which runs are to be canceled, and why."""
 PUT_FACT = "INSERT OR REPLACE INTO facts VALUES (?, ?)"
 
