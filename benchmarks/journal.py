@@ -114,7 +114,7 @@ def _median(found: list[Quantiles]) -> Quantiles:
 
 def main(rounds: int = 10, count: int = 10_000) -> dict[tuple[str, str], Quantiles]:
     """Print the table; return (setting, kind) -> (p50, p99, p99.9) in µs."""
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         if not mapping.is_safe(Path(folder)):
             print("files are not mapped in this directory: both kinds are os.write")
         found = measured(Path(folder), rounds, count)
