@@ -37,7 +37,7 @@ def importers(name: str) -> set[str]:
         ("sqlite3", {"ledger"}),
         ("fcntl", {"journal"}),
         ("mmap", {"journal"}),
-        ("opentelemetry.sdk", {"spans", "_runtime.py"}),
+        ("opentelemetry.sdk", {"spans", "_composition.py", "_runtime.py"}),
         ("wrapt", {"_api", "integrations"}),
         ("rich", {"cli"}),
         ("click", {"cli"}),

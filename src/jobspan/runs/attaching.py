@@ -6,8 +6,9 @@ import asyncio
 import os
 
 from jobspan import _clock
+from jobspan._composition import Runtime
 from jobspan._guard import guard, guarded
-from jobspan._runtime import Runtime, runtime
+from jobspan._runtime import runtime
 from jobspan.exceptions import LedgerError, UsageError
 from jobspan.ledger.reading import PartPlace
 from jobspan.runs.elsewhere import revived_job

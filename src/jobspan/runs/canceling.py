@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from jobspan import _clock
-from jobspan._runtime import Runtime
+from jobspan._composition import Runtime
 from jobspan.model.status import Status
 
 _WAIT_SECONDS = 10.0

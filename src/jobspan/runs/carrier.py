@@ -14,8 +14,9 @@ from opentelemetry.context import Context
 from opentelemetry.trace import set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from jobspan._composition import Runtime
 from jobspan._guard import guard, guarded
-from jobspan._runtime import Runtime, runtime
+from jobspan._runtime import runtime
 from jobspan.exceptions import LedgerError
 from jobspan.runs.attaching import Attachment, address_at
 from jobspan.runs.current import live_run

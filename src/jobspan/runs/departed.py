@@ -10,7 +10,7 @@ from jobspan import _clock
 from jobspan.runs.naming import key_of, name_text
 
 if TYPE_CHECKING:
-    from jobspan._runtime import Runtime
+    from jobspan._composition import Runtime
 
 _writers = count().__next__
 

@@ -13,7 +13,7 @@ from jobspan.model.status import Left
 from jobspan.runs.handle import RunHandle
 
 if TYPE_CHECKING:
-    from jobspan._runtime import Runtime
+    from jobspan._composition import Runtime
     from jobspan.runs.option import Duration
 
 

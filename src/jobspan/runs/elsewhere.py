@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from jobspan import _runtime
+from jobspan._composition import Runtime
 from jobspan._guard import guard, guarded
-from jobspan._runtime import Runtime
 from jobspan.runs.handle import RunHandle
 from jobspan.runs.inert import InertOperation
 from jobspan.runs.kinds import ClientRun, JobRun, Operation

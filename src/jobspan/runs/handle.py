@@ -33,7 +33,7 @@ from jobspan.spans.span import RunSpan
 from jobspan.spans.usage import usage_processor
 
 if TYPE_CHECKING:
-    from jobspan._runtime import Runtime
+    from jobspan._composition import Runtime
     from jobspan.runs.option import Duration
     from jobspan.runs.scope import OperationScope
 

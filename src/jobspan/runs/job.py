@@ -17,7 +17,7 @@ from jobspan.runs.option import Duration
 from jobspan.spans import names
 
 if TYPE_CHECKING:
-    from jobspan._runtime import Runtime
+    from jobspan._composition import Runtime
     from jobspan.runs.kinds import ClientRun
     from jobspan.runs.outcome import ClientOutcome
     from jobspan.runs.scope import ClientRunScope

@@ -16,7 +16,7 @@ from jobspan.spans import names
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from jobspan._runtime import Runtime
+    from jobspan._composition import Runtime
 
 
 class ClientRun(Detachable):

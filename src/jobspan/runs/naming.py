@@ -11,7 +11,7 @@ from jobspan.model.client_id import MAX_LENGTH, CleanClientId, clean_client_id
 from jobspan.model.text import attempt, clip, multi_line, one_line
 
 if TYPE_CHECKING:
-    from jobspan._runtime import Runtime
+    from jobspan._composition import Runtime
 
 Redact = Callable[[str], str]
 

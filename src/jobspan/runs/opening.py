@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from jobspan import _clock
+from jobspan._composition import Runtime
 from jobspan._guard import guard, guarded
-from jobspan._runtime import Runtime, runtime
+from jobspan._runtime import runtime
 from jobspan.exceptions import UsageError
 from jobspan.runs.current import live_run
 from jobspan.runs.handle import RunHandle

@@ -26,7 +26,7 @@ from jobspan.runs.usage import NOTHING, book_reading, usage_reading
 from jobspan.spans.roster import Home
 
 if TYPE_CHECKING:
-    from jobspan._runtime import Runtime
+    from jobspan._composition import Runtime
 
 _getpid = os.getpid
 _pens = count().__next__

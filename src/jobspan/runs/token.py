@@ -14,8 +14,8 @@ import json
 from dataclasses import astuple, dataclass
 from typing import Any
 
+from jobspan._composition import Runtime
 from jobspan._guard import guard
-from jobspan._runtime import Runtime
 from jobspan.journal.place import Place
 from jobspan.journal.token_key import ledger_key
 from jobspan.model.validation import MAX_INSTANT

@@ -13,8 +13,9 @@ from itertools import count
 from typing import Any, Literal, TypeVar
 
 from jobspan import _clock
+from jobspan._composition import Runtime
 from jobspan._guard import guard, guarded
-from jobspan._runtime import Runtime, runtime
+from jobspan._runtime import runtime
 from jobspan.exceptions import LedgerError, UsageError
 from jobspan.journal.identity import current as current_process
 from jobspan.ledger.reading import LedgerReader
