@@ -149,7 +149,7 @@ def _option_findings(
         option = settings.status_labels.get(status, status.value)
         shown = f"is shown as {label!r}" if label else "cannot be shown"
         yield Finding(
-            "problem",
+            "warning" if label else "problem",  # under the nearest option nothing is lost
             f"{place} has no option {option!r}: {status.value} {shown}",
             f"add the option {option!r} in Airtable, or name one of its options in status_labels",
         )
