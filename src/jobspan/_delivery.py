@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import weakref
+from collections.abc import Callable
 from typing import Protocol
 
 from jobspan import _clock
 from jobspan._settings import Settings
 from jobspan.airtable.settings import AirtableSettings, airtable_settings
-from jobspan.exceptions import LedgerError
-from jobspan.ledger.cancel import cancels, ledger_id, request_cancel
+from jobspan.ledger.identity import ledger_id
 from jobspan.ledger.ledger import Ledger
 from jobspan.ledger.outbox import Outbox
 from jobspan.relay.destination import Destination
@@ -23,12 +22,10 @@ TIMING = Timing()
 _MOST_OWN = 500
 
 
-class Cancelable(Protocol):
+class LiveJob(Protocol):
     """A live job."""
 
     uid: str
-
-    def cancel(self, reason: str = ...) -> None: ...
 
 
 class Deliveries:
@@ -37,13 +34,15 @@ class Deliveries:
     Args:
         settings: The process's.
         ledger: Where outbox and lease are.
+        cancel: Ends a run, by its inside name, that a person canceled at a destination (its name).
 
     Raises:
         SettingsError: What is set about Airtable cannot be used.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, cancel: Callable[[str, str], None]) -> None:
         self._ledger = ledger
+        self._cancel = cancel
         self._has_thread = settings.relay == "thread"
         self.airtable = airtable_settings(settings.airtable) if settings.mode == "online" else None
         """What is set about Airtable; None where nothing is to be shown anywhere."""
@@ -54,7 +53,6 @@ class Deliveries:
         """The end of a job's open event: its destinations, as JSON text."""
         self.relay = self._make_relay()
         """None where no base or no token is set."""
-        self._live: weakref.WeakValueDictionary[str, Cancelable] = weakref.WeakValueDictionary()
         self._own: set[str] | None = set()
         """The jobs of this process; None: too many, or not known."""
 
@@ -75,13 +73,12 @@ class Deliveries:
             timing=TIMING,
             budget=settings.monthly_calls,
             cancel_poll=settings.cancel_poll,
-            cancel=lambda job: request_cancel(self._ledger, job, settings.destination),
+            cancel=lambda run: self._cancel(run, settings.destination),
             adopts=settings.adopt == "all",
         )
 
-    def job_opened(self, job: Cancelable) -> None:
-        """Take note of a live job: it can be canceled from outside, and is to be shown."""
-        self._live[job.uid] = job
+    def job_opened(self, job: LiveJob) -> None:
+        """Take note of a live job: it is to be shown."""
         if self._own is not None:
             self._own.add(job.uid)
             if len(self._own) > _MOST_OWN:
@@ -98,20 +95,10 @@ class Deliveries:
             self.relay.start()
 
     def each_round(self) -> None:
-        """Twice a second: keep relay and lease alive, and pass on what people canceled elsewhere."""
+        """Twice a second: keep relay and lease alive."""
         self.start()
         if self.relay is not None:
             self.relay.renew()
-        live = dict(self._live)
-        if not live:
-            return
-        try:
-            asked = cancels(self._ledger, live)
-        except LedgerError:
-            return  # in half a second again
-        for uid, by in asked.items():
-            live[uid].cancel(f"canceled by a person ({by})")
-            self._live.pop(uid, None)
 
     def flush(self, until: float) -> bool:
         """Have everything delivered by `until` (of the monotonic clock); True iff it was."""

@@ -59,7 +59,7 @@ def test_init_adds_missing_columns_and_tells_what_is_for_hands(shell: Shell) -> 
         assert result.returncode == 0
         assert columns(server, CLIENT_RUNS)["Errors"] == "number"
         assert columns(server, JOBS)["End Time"] == "dateTime"
-        assert "To do by hand: table 'Job Tracking': column 'Status' has no option" in result.stdout
+        assert "Better by hand: table 'Job Tracking': column 'Status' has no option" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,9 @@ def _tell_the_rest(tables: Sequence[Mapping[str, Any]], settings: AirtableSettin
     problems = [each for each in findings if each.level == "problem"]
     for each in problems:
         click.echo(f"To do by hand: {each.text}\n  -> {each.fix}")
+    for each in findings:
+        if each.level == "warning":
+            click.echo(f"Better by hand: {each.text}\n  -> {each.fix}")
     if not problems:
         click.echo("Both tables are ready." if made else "Both tables are ready; there was nothing to do.")
     return not problems

@@ -16,7 +16,6 @@ from jobspan._settings import Settings
 from jobspan.airtable.settings import AirtableSettings, airtable_settings
 from jobspan.cli.opening import open_ledger
 from jobspan.exceptions import LedgerError, SettingsError
-from jobspan.ledger.cancel import request_cancel
 from jobspan.ledger.ledger import Ledger
 from jobspan.ledger.outbox import Outbox
 from jobspan.relay.worker import Relay
@@ -96,7 +95,7 @@ def make_relay(place: Delivering) -> Relay:
         timing=TIMING,
         budget=airtable.monthly_calls,
         cancel_poll=airtable.cancel_poll,
-        cancel=lambda job: request_cancel(ledger, job, airtable.destination),
+        cancel=lambda run: ledger.request_cancel(run, f"canceled by a person ({outbox.destination})", 5.0),
         adopts=airtable.adopt == "all",
     )
 

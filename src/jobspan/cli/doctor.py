@@ -12,7 +12,7 @@ from jobspan.cli.delivering import Delivering, delivering, needed_airtable
 from jobspan.cli.json_text import write_object
 from jobspan.cli.opening import ledger_option, settings_of_command
 from jobspan.exceptions import DeliveryError, SettingsError
-from jobspan.ledger.cancel import ledger_id
+from jobspan.ledger.identity import ledger_id
 from jobspan.ledger.standing import shown_rows
 
 if TYPE_CHECKING:

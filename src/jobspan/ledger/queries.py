@@ -264,7 +264,7 @@ QUARANTINE = (
 PUT_QUARANTINE = "INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?, ?, ?)"
 END_QUARANTINE = "DELETE FROM quarantine WHERE destination = ? AND place = ? AND field = ?"
 
-# --- leases, limits, calls, cancels
+# --- leases, limits, calls
 LEASE = "SELECT holder, fence, expires_ns FROM leases WHERE name = ?"
 PUT_LEASE = "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)"
 END_LEASE = "UPDATE leases SET expires_ns = 0 WHERE name = ? AND holder = ?"
@@ -282,5 +282,3 @@ COUNT_API_CALL = (
     " ON CONFLICT (destination, month) DO UPDATE SET calls = calls + excluded.calls"
 )
 API_CALLS = "SELECT calls FROM api_calls WHERE destination = ? AND month = ?"
-PUT_CANCEL = "INSERT OR IGNORE INTO cancels VALUES (?, ?, ?)"
-CANCELS = "SELECT job, by FROM cancels WHERE job IN ({many})"
