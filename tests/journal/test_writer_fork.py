@@ -190,8 +190,9 @@ def handle(number, frame):
         writer.append(event(50_000 + os.getpid()))
         os._exit(0)
     children.append(pid)
+    signal.setitimer(signal.ITIMER_REAL, 0.001)  # again only when this one is done: none piles up
 signal.signal(signal.SIGALRM, handle)
-signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+signal.setitimer(signal.ITIMER_REAL, 0.001)
 n = 0
 while len(children) < 15: writer.append(event(n)); n += 1
 signal.setitimer(signal.ITIMER_REAL, 0)
