@@ -67,7 +67,7 @@ def test_one_scope_nested_in_itself_closes_from_the_inside(fresh):
     scope = job("nightly")
     with scope as outer, scope as inner:
         assert jobspan.current_job() is inner
-    assert outer.has_left
+    assert outer.way_left
     assert len(fresh.jobs()) == 2
     assert outside()
 
@@ -174,7 +174,7 @@ def test_blocks_that_end_in_the_wrong_order_leave_the_right_run_current(fresh):
         first.__exit__(None, None, None)
         assert jobspan.current_run() is around
         second.__exit__(None, None, None)
-        assert one.has_left
+        assert one.way_left
         assert jobspan.current_run() is around
         assert trace.get_current_span() is around.span
     assert outside()
@@ -226,7 +226,7 @@ def test_another_threads_block_is_never_closed_by_mistake(fresh):
             thread.start()
             left.set()
             thread.join(10)
-            assert not run.has_left
+            assert run.way_left is None
     assert not entered.is_set()
     assert fresh.client("A").status == "Completed"
 

@@ -98,9 +98,9 @@ class RunHandle(Recorder):
         return self._pen is None
 
     @property
-    def has_left(self) -> bool:
-        """Whether its block was left."""
-        return self._left is not None
+    def way_left(self) -> Left | None:
+        """How its block was left; None while it is open."""
+        return self._left
 
     @property
     def stays_open(self) -> bool:
@@ -285,7 +285,7 @@ class RunHandle(Recorder):
         left = self._left = Left.OK if error is None else Left.FAILED
         if error is not None:
             with _ENDING:
-                left = self._left = left_by(error)
+                left = self._left = left_by(error, self)
         cause, message = "", None
         if error is not None and left is not Left.OK:
             kind, message = self._runtime.describe(error)

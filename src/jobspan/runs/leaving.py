@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from jobspan.exceptions import DeadlineExceeded, RunCanceled
 from jobspan.model.status import Left
 from jobspan.runs.counting import is_group, leaves
 
+if TYPE_CHECKING:
+    from jobspan.runs.handle import RunHandle
+
 _CANCELS = (KeyboardInterrupt, asyncio.CancelledError, RunCanceled)
 _NO_ERRORS = (*_CANCELS, SystemExit, GeneratorExit)
 
 
-def left_by(error: BaseException | None) -> Left:
-    """Return how a run was left by `error`.
+def left_by(error: BaseException | None, run: RunHandle | None = None) -> Left:
+    """Return how `run` was left by `error`.
 
     An ordinary exception is Failed; only a deadline of our own is Timed_out: an HTTP library's
-    TimeoutError is not. SystemExit with 0 or None is a normal end. A group is what its members are; of
-    several ways Failed goes before Timed_out, and that before Canceled.
+    TimeoutError is not. SystemExit with 0 or None is a normal end, unless it leaves an operation of what
+    was canceled before: then it is how the cancel came here. A group is what its members are; of several
+    ways Failed goes before Timed_out, and that before Canceled.
     """
     if error is None or isinstance(error, GeneratorExit):
         return Left.OK
     if isinstance(error, SystemExit):
+        if _is_in_canceled(run):
+            return Left.CANCELED
         return Left.OK if _is_zero(error.code) else Left.FAILED
     if isinstance(error, _CANCELS):
         return Left.CANCELED
@@ -38,6 +45,14 @@ def is_error(error: BaseException | None) -> bool:
     if is_group(error):
         return any(is_error(member) for member in leaves(error))
     return error is not None and not isinstance(error, _NO_ERRORS)
+
+
+def _is_in_canceled(run: RunHandle | None) -> bool:
+    while run is not None and run.kind == "operation":
+        run = run.parent
+        if run is not None and run.way_left is Left.CANCELED:
+            return True
+    return False
 
 
 def _is_zero(code: object) -> bool:
