@@ -47,7 +47,7 @@ def test_each_row_arrives_once_under_a_fault(deliver: Deliver, fault: dict[str, 
         for number in range(35):
             with job.client(f"client-{number}") as run:
                 run.add(posts=number)
-        wait_until(lambda: ordered.hits > 0, 5)
+        wait_until(lambda: ordered.hits > 0, 30)
     assert jobspan.flush(30)
     assert ordered.hits > 0
     server.clear_faults()

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 import requests
 import urllib3
 from pyairtable import Api
-from pyairtable.formulas import EQ, OR, RECORD_ID, Field, to_formula_str
+from pyairtable.formulas import AND, EQ, FIND, LOWER, OR, RECORD_ID, Field, Formula, to_formula_str
 from requests.auth import AuthBase
 
 from jobspan.exceptions import DeliveryError
@@ -147,9 +147,37 @@ class AirtableClient:
         terms = [EQ(RECORD_ID(), record_id) for record_id in record_ids]
         for name, texts in (equal or {}).items():
             terms += [EQ(Field(name), str(each)) for each in texts]
+        return self._select(table, OR(*terms), fields, by_id)
+
+    def find_touched(
+        self,
+        table: str,
+        *,
+        starting: tuple[str, Sequence[str]],
+        words: tuple[str, Sequence[str]],
+        fields: Sequence[str],
+        by_id: bool,
+    ) -> list[Json]:
+        """Return at most 100 records whose one field begins with a text, and whose other says a word.
+
+        Args:
+            table: Name or id.
+            starting: The name of a field, and the beginnings.
+            words: The name of a field, and the words, in lower case.
+            fields: What to return.
+            by_id: The answer names fields by id.
+
+        Raises:
+            DeliveryError: It failed.
+        """
+        begins = OR(*(EQ(FIND(each, Field(starting[0])), 1) for each in starting[1]))
+        says = OR(*(EQ(LOWER(Field(words[0])), each) for each in words[1]))
+        return self._select(table, AND(begins, says), fields, by_id)
+
+    def _select(self, table: str, formula: Formula, fields: Sequence[str], by_id: bool) -> list[Json]:
         url = self._api.build_url(self._base_id, table)
         options: Json = {
-            "formula": to_formula_str(OR(*terms)),
+            "formula": to_formula_str(formula),
             "fields": list(fields),
             "page_size": 100,
             "use_field_ids": by_id,

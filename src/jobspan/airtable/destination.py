@@ -117,12 +117,37 @@ class AirtableDestination:
         run_id = self._base.column(kind, "run_id")
         run_ids = [each.run_id for each in wanted if each.remote_id is None]
         equal = {run_id.name: run_ids} if run_id is not None and run_ids else {}
-        shown = [column.id for each in _READ_FIELDS if (column := self._base.column(kind, each)) is not None]
         found = self._client.find(
             table.id,
             record_ids=[each.remote_id for each in wanted if each.remote_id is not None],
             equal=equal,
-            fields=shown,
+            fields=self._read_columns(kind),
+            by_id=not self._base.is_blind,
+        )
+        return [self._seen(kind, record) for record in found]
+
+    def _read_columns(self, kind: str) -> list[str]:
+        found = (self._base.column(kind, each) for each in _READ_FIELDS)
+        return [column.id for column in found if column is not None]
+
+    def looks(self, kind: str) -> bool:
+        """Whether rows can be asked for by run id and Status."""
+        return self._base.has_run_ids(kind) and self._base.column(kind, "status") is not None
+
+    def touched(self, kind: str, run_ids: Sequence[str]) -> list[Seen]:
+        """Return the rows of client runs of these jobs that a person canceled.
+
+        Raises:
+            DeliveryError: It failed.
+        """
+        run_id, status = self._base.column(kind, "run_id"), self._base.column(kind, "status")
+        if run_id is None or status is None:
+            return []
+        found = self._client.find_touched(
+            self._base.table(kind).id,
+            starting=(run_id.name, [f"{each}-" for each in run_ids]),
+            words=(status.name, columns.canceled_words(self._settings.status_labels)),
+            fields=self._read_columns(kind),
             by_id=not self._base.is_blind,
         )
         return [self._seen(kind, record) for record in found]
@@ -187,11 +212,10 @@ class AirtableDestination:
         label = self._base.label(kind, Status.RUNNING)
         if status is None or text is None or label is None:
             return []
-        shown = [column.id for each in _READ_FIELDS if (column := self._base.column(kind, each)) is not None]
         found = self._client.find(
             self._base.table(kind).id,
             equal={status.name: [label]},
-            fields=shown,
+            fields=self._read_columns(kind),
             by_id=not self._base.is_blind,
         )
         now = datetime.fromtimestamp(_clock.now_ns() / 1e9, UTC)

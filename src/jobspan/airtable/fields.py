@@ -221,6 +221,11 @@ def status_label(
     return None, False
 
 
+def canceled_words(labels: Mapping[Status, str]) -> list[str]:
+    """Return what a cell of Status may say for Canceled, in lower case."""
+    return list(dict.fromkeys([labels.get(Status.CANCELED, "canceled").lower(), "canceled", "cancelled"]))
+
+
 def is_canceled_label(label: object, labels: Mapping[Status, str]) -> bool:
     """Whether a cell of Status says Canceled."""
     if not isinstance(label, str):

@@ -190,4 +190,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX calls_by_time ON calls (at_ns)",
         "CREATE INDEX runs_unresolved ON runs (uid) WHERE instr(data, '\"facts_new\":') > 0",
     ),
+    (
+        "CREATE INDEX deliveries_running_clients ON deliveries (destination, job)"
+        " WHERE kind = 'c' AND shown = 'Running'",
+    ),
 )

@@ -45,18 +45,28 @@ class Outbox:
 
     # --- what waits
 
-    def due(self, kind: str, *, linger_ns: int, news: bool, limit: int, fill: bool = False) -> list[Delivery]:
+    def due(
+        self,
+        kind: str,
+        *,
+        linger_ns: int,
+        widest_ns: int = 0,
+        news: bool,
+        limit: int,
+        fill: bool = False,
+    ) -> list[Delivery]:
         """Return rows to deliver now, those that have waited longest first.
 
         Args:
             kind: j or c.
             linger_ns: Rows dirty for longer than this are due.
+            widest_ns: In an old job a tenth of its age counts instead, up to this.
             news: Rows whose status is not shown yet are due, too.
             limit: At most so many.
             fill: Return any dirty row: they go along with a request that is made anyway.
         """
         now_ns = _clock.now_ns()
-        values = {"kind": kind, "settled": now_ns - linger_ns, "news": news, "limit": limit}
+        values = {"kind": kind, "linger": linger_ns, "widest": widest_ns, "news": news, "limit": limit}
         query = queries.FILL if fill else queries.DUE
         return self._read(lambda c: _deliveries(self._rows(c, query, values, now_ns)))
 
@@ -101,6 +111,20 @@ class Outbox:
     def running(self) -> list[Delivery]:
         """Return jobs the destination shows as Running, the latest first; at most 50."""
         return self._read(lambda c: _deliveries(c.execute(queries.RUNNING_THERE, (self.destination,))))
+
+    def jobs_of_running(self) -> dict[str, str]:
+        """Return jobs (inside name to run id) of client runs the destination shows as Running; at most 50."""
+        return self._read(lambda c: dict(c.execute(queries.JOBS_OF_RUNNING, (self.destination,)).fetchall()))
+
+    def shown_as(self, jobs: Iterable[str], remote_ids: Iterable[str]) -> dict[str, Delivery]:
+        """Return the deliveries of runs of `jobs` whose rows have these ids there, by id."""
+        values = {
+            "destination": self.destination,
+            "jobs": json.dumps(list(jobs)),
+            "remote_ids": json.dumps(list(remote_ids)),
+        }
+        found = self._read(lambda c: _deliveries(c.execute(queries.SHOWN_AS, values)))
+        return {str(delivery.remote_id): delivery for delivery in found}
 
     def unverified(self, *, any_id: bool = False) -> list[Delivery]:
         """Return jobs whose row was written and is not known to be the only one of its run id.

@@ -149,7 +149,8 @@ _OWN = (
 """A client run is delivered once its job's row is known to be ours."""
 _READY = _DIRTY + " AND d.state = 'due' AND d.hold_ns <= :now"
 DUE = (
-    _DELIVERY + " WHERE " + _READY + " AND d.kind = :kind AND (d.urgent OR d.dirty_ns <= :settled"
+    _DELIVERY + " WHERE " + _READY + " AND d.kind = :kind AND (d.urgent OR d.dirty_ns <= :now - max(:linger,"
+    " min(:widest, (:now - coalesce((SELECT start_ns FROM runs WHERE uid = d.job), :now)) / 10))"
     " OR (:news AND d.status IS NOT d.shown)) AND " + _OWN + " ORDER BY d.dirty_ns LIMIT :limit"
 )
 """Rows to deliver now: urgent ones, those whose linger is over, and, with :news, those with a new status."""
@@ -177,6 +178,17 @@ RUNNING_THERE = (
     + " WHERE d.destination = ? AND d.kind = 'j' AND d.shown = 'Running' AND d.remote_id IS NOT NULL"
     " ORDER BY d.dirty_ns DESC LIMIT 50"
 )
+JOBS_OF_RUNNING = (
+    "SELECT DISTINCT d.job, r.run_id FROM deliveries d JOIN runs r ON r.uid = d.job WHERE d.destination = ?"
+    " AND d.kind = 'c' AND d.shown = 'Running' AND d.remote_id IS NOT NULL AND r.run_id IS NOT NULL LIMIT 50"
+)
+"""Jobs with client runs the destination shows as Running."""
+SHOWN_AS = (
+    _DELIVERY + " WHERE d.destination = :destination AND d.remote_id IS NOT NULL"
+    " AND d.job IN (SELECT value FROM json_each(:jobs))"
+    " AND d.remote_id IN (SELECT value FROM json_each(:remote_ids))"
+)
+"""Runs of jobs whose rows have these ids there."""
 WAITING = (
     "SELECT count(*), min(d.dirty_ns), total(d.state = 'parked') FROM deliveries d WHERE "
     + _DIRTY

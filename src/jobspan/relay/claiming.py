@@ -39,15 +39,15 @@ class Claiming:
         """Whether a job's run id is to be looked at: before the first upsert, and after a lost one."""
         if not self._destination.has_run_ids("j"):
             return False
-        is_lost = delivery.stage == FREE and delivery.remote_id is None and delivery.attempts > 0
+        is_lost = delivery.stage == FREE and delivery.remote_id is None and delivery.attempts % 2 == 1
         return delivery.stage == UNSEEN or is_lost
 
-    def look(self, rows: Sequence[Delivery], free: Callable[[Delivery], None]) -> None:
+    def look(self, rows: Sequence[Delivery], remember: Callable[[Delivery, Seen], None]) -> None:
         """See whether the run ids of jobs are free; a job with another's id moves to the next free second.
 
         Args:
             rows: The jobs.
-            free: Told of each whose id is free.
+            remember: Told of each that may be written how its row stands there.
 
         Raises:
             DeliveryError: The request failed.
@@ -56,9 +56,10 @@ class Claiming:
             whose, seen = self._destination.whose(record, delivery, there)
             if whose == "ours" and seen is not None:
                 self._outbox.set_stage(delivery, OURS if len(there) == 1 else FREE, seen.remote_id)
+                remember(delivery, seen)
             elif whose == "free":
                 self._outbox.set_stage(delivery, FREE)
-                free(delivery)
+                remember(delivery, Seen("", ""))
             else:
                 self._move(delivery, record.run_id)
 

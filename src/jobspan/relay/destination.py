@@ -65,6 +65,14 @@ class Destination(Protocol):
         """Return the rows there that are wanted, several where a run id stands in several. One request."""
         ...
 
+    def looks(self, kind: str) -> bool:
+        """Whether rows can be asked for by what somebody else did to them."""
+        ...
+
+    def touched(self, kind: str, run_ids: Sequence[str]) -> list[Seen]:
+        """Return the rows of client runs of these jobs that a person canceled. One request."""
+        ...
+
     def write(self, kind: str, rows: Sequence[Write]) -> list[Seen]:
         """Upsert rows; return them as they then stand there, in order. One request."""
         ...

@@ -70,7 +70,7 @@ def item(destination: Destination, delivery: Delivery, record: Record, seen: See
     if NOTES in found:
         kept[AROUND] = _around(destination, delivery, seen)
         sent[NOTES] = _joined(found[NOTES], *kept[AROUND])
-    if STATUS in sent and seen is not None and _is_persons_word(destination, delivery, record, seen):
+    if STATUS in sent and seen is not None and _is_persons_word(destination, delivery, seen):
         del sent[STATUS]
     claim, again = _claim(destination, delivery, found)
     if claim is not None and sent.get(NOTES) != claim:
@@ -102,6 +102,6 @@ def _joined(block: str, before: str, after: str) -> str:
     return before + block.rpartition("\n")[2] + after
 
 
-def _is_persons_word(destination: Destination, delivery: Delivery, record: Record, seen: Seen) -> bool:
-    """Whether a person set Canceled on a row we showed as Running, and the run ended otherwise."""
-    return delivery.shown == Status.RUNNING and record.status.is_terminal and destination.is_canceled(seen)
+def _is_persons_word(destination: Destination, delivery: Delivery, seen: Seen) -> bool:
+    """Whether a person set Canceled on a row we showed as Running, or tried to."""
+    return delivery.shown in (None, Status.RUNNING) and destination.is_canceled(seen)

@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from jobspan import _clock, _log
 from jobspan.exceptions import DeliveryError
 from jobspan.ledger.outbox import Outbox
-from jobspan.model.delivery import FREE, OURS, UNSEEN, Cells, Delivery, Lookup, Seen
-from jobspan.model.status import Status
+from jobspan.model.delivery import FREE, OURS, UNSEEN, Cells, Delivery, Seen
 from jobspan.relay.answer import Answers
 from jobspan.relay.claiming import Claiming, settled
 from jobspan.relay.destination import Destination
@@ -19,12 +18,10 @@ from jobspan.relay.pace import Pace, Timing, linger_seconds
 from jobspan.relay.plan import Item, item
 from jobspan.relay.polling import CancelPoll
 from jobspan.relay.reaping import Reaping
+from jobspan.relay.row_reader import RowReader
 from jobspan.relay.verdict import Action, Verdict
 
 _PAGE = 50
-_FRESH_SECONDS = 2.0
-"""A row read longer ago is read again before it is written: a person may have been there."""
-_REMEMBERED = 1_000
 Request = Callable[[], None]
 
 
@@ -64,12 +61,11 @@ class Sender:
         self._claiming = Claiming(destination, outbox)
         self._reaping = Reaping(destination, at_once=adopts)
         self.answers = Answers(destination, outbox, timing, lease, self._refused)
+        self._rows = RowReader(destination, outbox, timing, poll, self.answers)
         self._halves: deque[tuple[str, list[str]]] = deque()
         """Parts of refused batches, to be sent by themselves: (kind, runs)."""
         self._doubled: tuple[str, Sequence[Item]] | None = None
         """Rows of which several have the run id."""
-        self._fresh: dict[str, tuple[float, Seen]] = {}
-        """Rows as they were read a moment ago."""
         self._linger = timing.linger
         self._linger_at = 0.0
         self._has_read = False
@@ -102,7 +98,7 @@ class Sender:
         if (self.asked or self._has_read) and self._destination.needs_refresh(asked=self.asked):
             return self._refresh
         self.asked = False
-        return self._matching() or self._jobs() or self._clients() or self._cancels() or self._closing()
+        return self._matching() or self._jobs() or self._clients() or self._polling() or self._closing()
 
     def _jobs(self) -> Request | None:
         if not self._destination.accepts("j"):
@@ -119,28 +115,33 @@ class Sender:
             self._claiming.believe(unverified)
         elif unverified:
             return lambda: self.answers.attempt(lambda: self._claiming.verify(unverified), unverified)
-        unseen = [each for each in due if self._claiming.is_due(each) and self._seen(each.run) is None]
+        unseen = [each for each in due if self._claiming.is_due(each) and self._rows.seen(each.run) is None]
         if unseen:
-            return lambda: self.answers.attempt(lambda: self._claiming.look(unseen, self._is_free), unseen)
-        return self._reading("j", due) or self._writing("j", due)
+            return lambda: self.answers.attempt(lambda: self._claiming.look(unseen, self._looked_up), unseen)
+        return self._rows.due("j", due) or self._writing("j", due)
 
-    def _is_free(self, delivery: Delivery) -> None:
-        self._remember(delivery.run, Seen("", ""))
+    def _looked_up(self, delivery: Delivery, seen: Seen) -> None:
+        self._rows.remember(delivery.run, seen)
+        self._poll.saw(delivery, seen)
 
     def _clients(self) -> Request | None:
         most = self._destination.most_rows
-        due = self._due("c", news=self._outbox.count_news(most) >= most)
+        has_calls = self._current_linger() <= self._timing.linger
+        due = self._due("c", news=has_calls and self._outbox.count_news(most) >= most)
         if not due:
             return None
         if self._destination.needs_refresh():
             return self._refresh
         return self._writing("c", due)
 
-    def _cancels(self) -> Request | None:
-        running = self._poll.due(self._outbox)
-        if not running:
+    def _polling(self) -> Request | None:
+        if self._destination.needs_refresh():
             return None
-        return self._refresh if self._destination.needs_refresh() else lambda: self._look_at(running)
+        if running := self._poll.due_jobs(self._outbox):
+            return lambda: self._rows.look_at(running)
+        if jobs := self._poll.due_client_runs(self._outbox):
+            return self._rows.looking(jobs)
+        return None
 
     def _due(self, kind: str, *, news: bool) -> list[Delivery]:
         if not self._destination.accepts(kind):
@@ -148,7 +149,8 @@ class Sender:
         if (half := self._half(kind)) is not None:
             return half
         linger_ns = round(self._current_linger() * 1e9)
-        due = self._outbox.due(kind, linger_ns=linger_ns, news=news, limit=_PAGE)
+        widest_ns = round(self._timing.linger_widest * 1e9)
+        due = self._outbox.due(kind, linger_ns=linger_ns, widest_ns=widest_ns, news=news, limit=_PAGE)
         if due and len(due) < self._destination.most_rows:
             more = self._outbox.due(kind, linger_ns=0, news=news, limit=_PAGE, fill=True)
             known = {each.run for each in due}
@@ -177,56 +179,10 @@ class Sender:
             return None
         return lambda: self.answers.attempt(request)
 
-    # --- reading
-
     def _refresh(self) -> None:
         self.answers.attempt(self._destination.refresh)
         self.asked = False
         self._has_read = True
-
-    def _reading(self, kind: str, due: Sequence[Delivery]) -> Request | None:
-        """Return the request that reads rows which must be seen before they are written, if any.
-
-        A person's text in System Notes is kept, and a person's Canceled is seen before a job's end is shown.
-        """
-        old_ns = _clock.now_ns() - round(self._timing.notes * 1e9)
-        needed = [
-            each
-            for each in due
-            if each.remote_id is not None
-            and self._seen(each.run) is None
-            and (
-                (each.is_job and each.shown == Status.RUNNING != each.status)
-                or (each.sent_ns < old_ns and each.sends_notes)
-            )
-        ]
-        return (lambda: self._read(kind, needed)) if needed else None
-
-    def _read(self, kind: str, rows: Sequence[Delivery]) -> None:
-        wanted = [Lookup("", each.remote_id) for each in rows]
-
-        def read() -> None:
-            found = {seen.remote_id: seen for seen in self._destination.read(kind, wanted)}
-            for each in rows:
-                seen = found.get(each.remote_id or "")
-                self._remember(each.run, seen or Seen(each.remote_id or "", ""))
-                if seen is not None and kind == "j":
-                    self._poll.saw(each, seen)
-
-        self.answers.attempt(read, rows)
-
-    def _look_at(self, running: Sequence[Delivery]) -> None:
-        self._poll.asked()
-        self._read("j", running)
-
-    def _remember(self, run: str, seen: Seen) -> None:
-        if len(self._fresh) >= _REMEMBERED:
-            self._fresh.clear()
-        self._fresh[run] = (_clock.monotonic(), seen)
-
-    def _seen(self, run: str) -> Seen | None:
-        at, seen = self._fresh.get(run, (0.0, None))
-        return seen if _clock.monotonic() - at < _FRESH_SECONDS else None
 
     # --- writing
 
@@ -236,7 +192,7 @@ class Sender:
         items: list[Item] = []
         while due and len(items) < most:
             some, due = due[: most - len(items)], due[most - len(items) :]
-            if kind == "c" and (reading := self._reading(kind, [*some, *due])) is not None:
+            if kind == "c" and (reading := self._rows.due(kind, [*some, *due])) is not None:
                 return reading
             items += self._items(some)
         return (lambda: self._write(kind, items)) if items else None
@@ -249,7 +205,7 @@ class Sender:
         if lost := [each for each in rows if each.run not in runs]:
             self._outbox.hold(lost, "the ledger cannot say what to show", park=True)
         for delivery, record in settled(known):
-            made = item(self._destination, delivery, record, self._seen(delivery.run))
+            made = item(self._destination, delivery, record, self._rows.seen(delivery.run))
             if made is None:
                 same.append(delivery)
             else:
@@ -268,7 +224,13 @@ class Sender:
             self._outbox.claim(claims)
 
         def write() -> None:
-            self._written(kind, items, self._destination.write(kind, [each.write for each in items]))
+            try:
+                found = self._destination.write(kind, [each.write for each in items])
+            except DeliveryError as error:
+                if error.outcome == "unknown":  # it may take long: a person may be there meanwhile
+                    self._rows.forget([each.delivery for each in items])
+                raise
+            self._written(kind, items, found)
 
         self.answers.attempt(write, [each.delivery for each in items], kind, items)
 
@@ -280,9 +242,8 @@ class Sender:
             if delivery.is_job and delivery.stage == UNSEEN:
                 delivery.stage = FREE if self._destination.has_run_ids(kind) else OURS
             rows.append((delivery, each.shown, each.cells, seen.remote_id))
-            if delivery.is_job:
-                self._poll.saw(delivery, seen)
-            self._fresh.pop(delivery.run, None)
+            self._poll.saw(delivery, seen)
+            self._rows.forget([delivery])
         self._outbox.delivered(rows)
         self._drop_half(kind)
         _log.event(logging.DEBUG, "jobspan.batch.delivered", kind=kind, rows=len(rows))
