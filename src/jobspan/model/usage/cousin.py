@@ -9,72 +9,18 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from jobspan.model.usage.group import Groups
-from jobspan.model.usage.identity import ids_differ, is_witness, models_agree
-
-TOLERANCE_NS = 5_000_000
-"""logfire logs the usage of a stream in a span without length, just after the end."""
+from jobspan.model.usage.party import Party, fewest
+from jobspan.model.usage.side import TOLERANCE_NS, Gap, Side, overlap_gap, shared_time
 
 _DENSE = 64
 """From so many possible partners on, only those nearest in time are looked at."""
 
 _LONGEST_SEARCH = 512
 
-_Edge = tuple[int, tuple[bool, int], int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """A group as the matching sees it."""
-
-    root: int
-    scopes: frozenset[str]
-    ids: frozenset[str]
-    models: frozenset[str]
-    start: int | None
-    end: int
-    metered: bool
-    traces: frozenset[str]
-
-    @classmethod
-    def of(cls, groups: Groups, root: int) -> Side:
-        """Describe a group."""
-        interval = groups.interval(root)
-        facts = [groups.facts[i] for i in groups.members(root)]
-        start, end = interval if interval else (None, max(fact.end_ns for fact in facts))
-        return cls(
-            root,
-            groups.scopes(root),
-            frozenset(groups.ids(root)),
-            frozenset(groups.models(root)),
-            start,
-            end,
-            any(is_witness(fact) for fact in facts),
-            frozenset(fact.trace_id for fact in facts),
-        )
-
-
-Gap = Callable[[Side, Side], int | None]
-"""Returns how badly two sides fit in time (the greater the worse), or None when they cannot."""
-
-
-def shared_time(one: Side, other: Side) -> int | None:
-    """Require that two sides have a moment in common."""
-    if one.start is None or other.start is None:
-        return None
-    shared = min(one.end, other.end) - max(one.start, other.start)
-    return -shared if shared >= 0 else None
-
-
-def overlap_gap(one: Side, other: Side) -> int | None:
-    """Require that two sides nearly overlap; a record made by hand comes later and is exempt."""
-    if one.start is None or other.start is None:
-        return abs(one.end - other.end)
-    shared = min(one.end, other.end) - max(one.start, other.start)
-    return -shared if shared >= -TOLERANCE_NS else None
+_Edge = tuple[int, tuple[bool, bool, int], int, int]
 
 
 def join_equal(groups: Groups, roots: Iterable[int]) -> None:
@@ -91,24 +37,48 @@ def join_equal(groups: Groups, roots: Iterable[int]) -> None:
 def join_cousins(groups: Groups, roots: Iterable[int], gap: Gap) -> None:
     """Join groups one to one between any two sets of emitters, where `gap` and names allow it."""
     sides = [Side.of(groups, root) for root in sorted({groups.root(root) for root in roots})]
-    classes: dict[frozenset[str], list[Side]] = {}
-    for side in sides:
-        classes.setdefault(side.scopes, []).append(side)
-    if len(classes) < 2:
+    for near in _apart_in_time(sides):
+        for call in fewest(_paired(near, gap), lambda one, other: _may_be_one(one, other, gap)):
+            for other in call.parts[1:]:
+                groups.join(call.parts[0].root, other.root)
+
+
+def _apart_in_time(sides: list[Side]) -> Iterator[list[Side]]:
+    """Yield the sides in sets that no call has witnesses in two of; one set where some have no time."""
+    if any(side.start is None for side in sides):
+        yield sides
         return
-    timeless = {side.scopes for side in sides if side.start is None}
+    near: list[Side] = []
+    until = 0
+    for side in sorted(sides, key=lambda side: (side.start or 0, side.root)):
+        if near and (side.start or 0) > until + TOLERANCE_NS:
+            yield near
+            near = []
+        until = max(until, side.end) if near else side.end
+        near.append(side)
+    yield near
+
+
+def _paired(sides: Iterable[Side], gap: Gap) -> list[Party]:
+    """Return the sides in parties that are one call each, matched one set of emitters after the other."""
+    classes: dict[frozenset[str], list[Party]] = {}
+    for side in sides:
+        classes.setdefault(side.scopes, []).append(Party(side))
+    timeless = {scopes for scopes, some in classes.items() if any(p.whole.start is None for p in some)}
     ordered = sorted(classes, key=lambda scopes: (scopes in timeless, -len(scopes), sorted(scopes)))
-    left = classes[ordered[0]]
-    for scopes in ordered[1:]:
+    left: list[Party] = []
+    for scopes in ordered:
         right = classes[scopes]
-        pairs = match(left, right, gap)
-        taken = {side.root for pair in pairs for side in pair}
-        joined = [Side.of(groups, groups.join(one.root, other.root)) for one, other in pairs]
-        left = joined + [side for side in left + right if side.root not in taken]
+        pairs = match([p.whole for p in left], [p.whole for p in right], gap) if left else []
+        joined = [left[at].with_all(right[to]) for at, to in pairs]
+        used_left, used_right = {at for at, _ in pairs}, {to for _, to in pairs}
+        joined += [party for at, party in enumerate(left) if at not in used_left]
+        left = joined + [party for to, party in enumerate(right) if to not in used_right]
+    return left
 
 
-def match(left: Sequence[Side], right: Sequence[Side], gap: Gap) -> list[tuple[Side, Side]]:
-    """Pair sides one to one: the best fits first, then as many as possible by swapping partners."""
+def match(left: Sequence[Side], right: Sequence[Side], gap: Gap) -> list[tuple[int, int]]:
+    """Pair positions one to one: the best fits first, then as many as possible by swapping partners."""
     edges = _edges(left, right, gap)
     partner: dict[int, int] = {}  # right position -> left position
     taken: dict[int, int] = {}
@@ -122,7 +92,7 @@ def match(left: Sequence[Side], right: Sequence[Side], gap: Gap) -> list[tuple[S
         if to not in partner and to in choices:
             _swap(to, choices, partner, taken)
     _pair_leftovers(left, right, gap, partner, taken)
-    return [(left[at], right[to]) for to, at in sorted(partner.items())]
+    return [(at, to) for to, at in sorted(partner.items())]
 
 
 def _edges(left: Sequence[Side], right: Sequence[Side], gap: Gap) -> list[_Edge]:
@@ -131,23 +101,19 @@ def _edges(left: Sequence[Side], right: Sequence[Side], gap: Gap) -> list[_Edge]
     for to, side in enumerate(right):
         for at in nearby(side):
             fit = gap(left[at], side)
-            if fit is not None and _may_be_one(left[at], side):
+            if fit is not None and left[at].may_be(side):
                 edges.append((fit, _distance(left[at], side), at, to))
     return edges
 
 
-def _distance(one: Side, other: Side) -> tuple[bool, int]:
-    """Return what decides between equal fits: the same trace, then how far apart both ends are."""
+def _distance(one: Side, other: Side) -> tuple[bool, bool, int]:
+    """Return what decides between equal fits: the same trace, equal numbers, then how far apart they are."""
     starts = abs(one.start - other.start) if one.start is not None and other.start is not None else 0
-    return one.traces.isdisjoint(other.traces), starts + abs(one.end - other.end)
+    return one.traces.isdisjoint(other.traces), one.torn or other.torn, starts + abs(one.end - other.end)
 
 
-def _may_be_one(one: Side, other: Side) -> bool:
-    return (
-        one.scopes.isdisjoint(other.scopes)
-        and not ids_differ(set(one.ids), set(other.ids))
-        and models_agree(set(one.models), set(other.models))
-    )
+def _may_be_one(one: Side, other: Side, gap: Gap) -> bool:
+    return gap(one, other) is not None and one.may_be(other)
 
 
 def _nearby(left: Sequence[Side]) -> Callable[[Side], Iterable[int]]:
@@ -210,7 +176,7 @@ def _pair_leftovers(
     for to in (to for to in range(len(right)) if to not in partner):
         for _ in range(min(len(free), _DENSE)):
             at = free.popleft()
-            if _may_be_one(left[at], right[to]) and gap(left[at], right[to]) is not None:
+            if _may_be_one(left[at], right[to], gap):
                 partner[to], taken[at] = at, to
                 break
             free.append(at)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobspan.model.usage.cousin import Side, join_cousins, overlap_gap
+from jobspan.model.usage.cousin import join_cousins
 from jobspan.model.usage.fact import LLM, UsageFact
 from jobspan.model.usage.group import Groups
 from jobspan.model.usage.identity import is_witness, model_names, models_agree, on_own_span
+from jobspan.model.usage.side import Side, overlap_gap
 
 _MANUAL_GRACE_NS = 1_000_000_000
 
