@@ -28,6 +28,7 @@ NOTES_LIMIT = 8_000
 ERROR_LIMIT = 2_000
 _EXTRA_LIMIT = 3_000
 _LISTED = 20
+_UNWELL = (Status.FAILED, Status.TIMED_OUT, Status.CANCELED)
 _LINE_LIMIT = 300
 _TICK = {Status.COMPLETED: "✓", Status.COMPLETED_WITH_ERRORS: "!", Status.RUNNING: "…"}
 _NO_TICKS = str.maketrans(dict.fromkeys("✓✔✅☑", "*"))
@@ -113,6 +114,8 @@ def render_notes(
     if run.attempts > 1:
         lines.append(f"{run.attempts} attempts: results are of the best one, tokens and costs of all")
         lines += _lost_attempt_lines([part for part in opened if part.uid not in chosen], zone)
+    if run.status is Status.COMPLETED_WITH_ERRORS:
+        lines += _unwell_part_lines([part for part in opened if part.uid in chosen], zone)
     lines += _spend_lines(run)
     lines += _late_lines(opened)
     told = clip("\n".join(extra), _EXTRA_LIMIT)
@@ -214,19 +217,31 @@ def error_text(kind: str, message: str) -> str:
 
 
 def _lost_attempt_lines(lost: Sequence[Part], zone: tzinfo) -> list[str]:
-    lines: list[str] = []
-    for part in sorted(lost, key=lambda part: (part.start_ns or 0, part.uid))[:_LISTED]:
-        end = part.end
-        text = f"{when(part.start_ns, zone)}  attempt {part.attempt}: "
-        text += (
-            "still running"
-            if end is None
-            else f"{part.status.value} after {duration(part.start_ns, end.at_ns)}"
-        )
-        if end is not None and (end.type or end.message):
-            text += f" — {_short(failure_text(end.type, end.message, end.at_ns, zone))}"
-        lines.append(text)
-    return lines
+    parts = sorted(lost, key=lambda part: (part.start_ns or 0, part.uid))[:_LISTED]
+    return [
+        _part_line(part, f"attempt {part.attempt}" if part.of is None else "a delivery", zone)
+        for part in parts
+    ]
+
+
+def _unwell_part_lines(parts: Sequence[Part], zone: tzinfo) -> list[str]:
+    """Tell which parts make a run Completed_with_errors though none of their errors does."""
+    unwell = [part for part in parts if part.status in _UNWELL and not part.errors]
+    return [
+        _part_line(part, "a part", zone)
+        for part in sorted(unwell, key=lambda p: (p.start_ns or 0, p.uid))[:_LISTED]
+    ]
+
+
+def _part_line(part: Part, what: str, zone: tzinfo) -> str:
+    end = part.end
+    text = f"{when(part.start_ns, zone)}  {what}: "
+    if end is None:
+        return f"{text}still running"
+    text += f"{part.status.value} after {duration(part.start_ns, end.at_ns)}"
+    if end.type or end.message:
+        text += f" — {_short(failure_text(end.type, end.message, end.at_ns, zone))}"
+    return text
 
 
 def _client_lines(run: Run) -> list[str]:
