@@ -38,3 +38,14 @@ def test_the_readme_shows_the_commands_that_ci_runs() -> None:
 def test_links_to_files_of_the_project_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+GUARANTEES = (ROOT / "docs" / "guarantees.md").read_text()
+NAMED = re.findall(r"`(?:(tests/[\w/]+\.py)::test_)?([a-z0-9]+(?:_[a-z0-9]+){2,})(_…)?`", GUARANTEES)
+
+
+@pytest.mark.parametrize(("file", "name", "is_cut"), NAMED, ids=[name for _, name, _ in NAMED])
+def test_every_test_a_guarantee_names_is_there(file: str, name: str, is_cut: str) -> None:
+    files = [ROOT / file] if file else sorted((ROOT / "tests").rglob("test_*.py"))
+    definition = re.compile(rf"^(?:async )?def test_{name}{'_' if is_cut else chr(92) + '('}", re.MULTILINE)
+    assert any(definition.search(path.read_text()) for path in files)
