@@ -148,12 +148,20 @@ def _job_of(address: Address) -> Address:
 
 
 def _tell_of_job(owner: Runtime, address: Address) -> None:
-    """Write what a ledger that has never heard of the job needs to know of it."""
-    started_ns = address.start_ns or _clock.now_ns()
+    """Write what a ledger that has never heard of the job needs to know of it, and where to show it.
+
+    A job opened without a destination is shown where the first process is that goes on with it; the
+    writer's name begins with the instant, so that of equal starts the one that attached first counts.
+    """
+    now_ns = _clock.now_ns()
+    started_ns = address.start_ns or now_ns
+    to = list(owner.deliveries.destinations)
+    part = ".".join([f"{address.job}#attached", *to])
     owner.emit(
         {
-            **{"e": "open", "w": f"{address.job}#attached.{os.urandom(8).hex()}", "q": 0, "t": started_ns},
-            **{"p": f"{address.job}#attached", "kind": "j", "job": address.job, "name": address.job_type},
+            **{"e": "open", "w": f"{part}.{now_ns:020d}.{os.urandom(8).hex()}", "q": 0, "t": started_ns},
+            **{"p": part, "kind": "j", "job": address.job, "name": address.job_type},
             **{"id": address.run_id, "free": 1, "passive": 1},
+            **({"to": to} if to else {}),
         }
     )
