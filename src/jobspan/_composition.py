@@ -13,7 +13,6 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from jobspan import _clock
-from jobspan._canceling import cancel
 from jobspan._delivery import Deliveries
 from jobspan._describe import describe
 from jobspan._guard import guard, guarded
@@ -35,8 +34,6 @@ from jobspan.model.event import write_event
 from jobspan.model.run_id import format_run_id, provisional_run_id
 from jobspan.spans.pipeline import SpanPipeline
 from jobspan.spans.usage import usage_processor
-
-_CANCEL_SECONDS = 5.0
 
 
 class Runtime:
@@ -63,7 +60,7 @@ class Runtime:
         """Jobs and client runs open in this process, by the names of their parts."""
         self.claims = RunIdClaims(place)
         self.ledger = Ledger(settings.ledger, self._claim, settings.timezone, Backlog(self.journal))
-        self.deliveries = Deliveries(settings, self.ledger, self._cancel_there)
+        self.deliveries = Deliveries(settings, self.ledger)
         self.without_secrets = _built_in_redactor(self.deliveries.secrets())
         """Takes secrets out of names and ids, whatever redactor was given for texts."""
         self._redactor = redactor or self.without_secrets
@@ -88,10 +85,6 @@ class Runtime:
             cancel=self.live.request,
             has_runs=lambda: bool(self.live),
         )
-
-    def _cancel_there(self, uid: str, by: str) -> None:
-        """End a run that a person canceled at a destination."""
-        cancel(self.ledger, self.emit, uid, f"canceled by a person ({by})", _CANCEL_SECONDS)
 
     def redact(self, text: str) -> str:
         """Return `text` without secrets; where the redactor fails, nothing of it."""

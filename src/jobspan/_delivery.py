@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Protocol
 
 from jobspan import _clock
 from jobspan._settings import Settings
 from jobspan.airtable.settings import AirtableSettings, airtable_settings
+from jobspan.ledger.cancel import request_cancel
 from jobspan.ledger.identity import ledger_id
 from jobspan.ledger.ledger import Ledger
 from jobspan.ledger.outbox import Outbox
@@ -20,12 +19,8 @@ TIMING = Timing()
 """All waits of relays made from here on; tests compress them."""
 
 _MOST_OWN = 500
-
-
-class LiveJob(Protocol):
-    """A live job."""
-
-    uid: str
+BY_A_PERSON = "canceled by a person (Airtable)"
+"""Why a job was canceled whose row somebody set to Canceled."""
 
 
 class Deliveries:
@@ -34,15 +29,13 @@ class Deliveries:
     Args:
         settings: The process's.
         ledger: Where outbox and lease are.
-        cancel: Ends a run, by its inside name, that a person canceled at a destination (its name).
 
     Raises:
         SettingsError: What is set about Airtable cannot be used.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger, cancel: Callable[[str, str], None]) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._cancel = cancel
         self._has_thread = settings.relay == "thread"
         self.airtable = airtable_settings(settings.airtable) if settings.mode == "online" else None
         """What is set about Airtable; None where nothing is to be shown anywhere."""
@@ -73,14 +66,14 @@ class Deliveries:
             timing=TIMING,
             budget=settings.monthly_calls,
             cancel_poll=settings.cancel_poll,
-            cancel=lambda run: self._cancel(run, settings.destination),
+            cancel=lambda job: request_cancel(self._ledger, job, BY_A_PERSON),
             adopts=settings.adopt == "all",
         )
 
-    def job_opened(self, job: LiveJob) -> None:
-        """Take note of a live job: it is to be shown."""
+    def job_opened(self, uid: str) -> None:
+        """Take note of a live job that is to be shown."""
         if self._own is not None:
-            self._own.add(job.uid)
+            self._own.add(uid)
             if len(self._own) > _MOST_OWN:
                 self._own = None
         self.start()

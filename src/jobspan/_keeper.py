@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 
 from jobspan import _clock
 from jobspan._guard import guard, guarded
 from jobspan.exceptions import LedgerError
 from jobspan.journal.writer import JournalWriter
+from jobspan.ledger.cancel import Requests, requests
 from jobspan.ledger.ledger import BusyLedgerError, Ledger
 
 _EVERY_SECONDS = 0.5
@@ -34,7 +35,7 @@ class Keeper:
         journal: This process's own.
         also: Done each round, twice a second; short.
         after: Called when everything is folded.
-        cancel: Given the runs that are to be canceled, if any.
+        cancel: Given the requests to cancel runs, if any; those of other processes are among them.
         has_runs: Whether runs are open that could be.
     """
 
@@ -45,7 +46,7 @@ class Keeper:
         *,
         also: Callable[[], None],
         after: Callable[[], None],
-        cancel: Callable[[Mapping[str, str]], None],
+        cancel: Callable[[Requests], None],
         has_runs: Callable[[], bool],
     ) -> None:
         self._cancel, self._has_runs = cancel, has_runs
@@ -125,8 +126,8 @@ class Keeper:
                 self._after()
         if self._has_runs():
             with suppress(LedgerError):  # busy: half a second later it is asked again
-                if requests := self._ledger.cancel_requests():
-                    self._cancel(requests)
+                if asked := requests(self._ledger):
+                    self._cancel(asked)
         if now >= self._tidy_at:
             self._tidy_at = now + _TIDY_SECONDS
             self._ledger.tidy()

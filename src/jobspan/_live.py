@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
 from typing import Any
 
 from jobspan._guard import guarded
+from jobspan.ledger.cancel import Requests
 
 
 class LiveRuns(dict[str, "weakref.ref[Any]"]):
     """Open runs by the names of their parts, in the order they were opened."""
 
-    def request(self, requests: Mapping[str, str]) -> None:
-        """Tell the runs that are to be canceled so: uid of a run -> reason."""
+    def request(self, requests: Requests) -> None:
+        """Tell the runs that are to be canceled so."""
         for found in list(self.values()):
             run = found()
             if run is not None:

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
+import jobspan
+from jobspan import RunCanceled, _clock, _runtime, job
+from jobspan._delivery import BY_A_PERSON
+from jobspan.ledger.cancel import request_cancel, requests
 from tests.cli.conftest import ENTRY
+from tests.conftest import Fresh
 from tests.faults.process import jobs, run, start
 from tests.program import run_python
 
@@ -64,3 +69,44 @@ def test_what_has_ended_stays_as_it_is(ledger: Path) -> None:
 def test_a_run_that_is_not_there_is_told(ledger: Path) -> None:
     run(ledger, 'with job("a"): pass')
     assert cancel(ledger, "260101-000000", code=1) == ""
+
+
+def test_a_request_from_before_a_further_attempt_is_not_about_it(fresh: Fresh) -> None:
+    with job("a") as j:
+        uid = j.uid
+        request_cancel(_runtime.runtime().ledger, uid, "canceled by a test")
+        asked = requests(_runtime.runtime().ledger)
+        j.asked_since_ns = _clock.now_ns()
+        j.cancel_requested(asked)
+        j.checkpoint()
+        j.asked_since_ns = 0
+        j.cancel_requested(asked)
+        with pytest.raises(RunCanceled, match="canceled by a test"):
+            j.checkpoint()
+
+
+def test_requests_about_what_has_ended_are_forgotten_after_a_week(
+    fresh: Fresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = _runtime.runtime().ledger
+    with job("a") as ended:
+        request_cancel(ledger, ended.uid, "too late")
+    with job("b") as running:
+        request_cancel(ledger, running.uid, "wait")
+        jobspan.flush(10)
+        now = _clock.now_ns()
+        monkeypatch.setattr(_clock, "now_ns", lambda: now + 8 * 24 * 3600 * 10**9)
+        ledger.tidy()
+        assert list(requests(ledger)) == [running.uid]
+
+
+def test_a_person_cancels_what_waits_for_others_as_well(fresh: Fresh) -> None:
+    with job("a") as j:
+        with j.client("x") as r:
+            r.detach(external_id="E")
+        j.expect(2)
+    jobspan.flush(10)
+    request_cancel(_runtime.runtime().ledger, j.uid, BY_A_PERSON)
+    found = fresh.job()
+    assert (found.status, found.client_runs[0].status) == ("Canceled", "Canceled")
+    assert BY_A_PERSON in found.client_runs[0].system_notes

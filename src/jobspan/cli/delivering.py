@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import click
 
 from jobspan import _clock
-from jobspan._delivery import TIMING, make_destination, make_outbox
+from jobspan._delivery import BY_A_PERSON, TIMING, make_destination, make_outbox
 from jobspan._guard import guard, guarded
 from jobspan._settings import Settings
 from jobspan.airtable.settings import AirtableSettings, airtable_settings
 from jobspan.cli.opening import open_ledger
 from jobspan.exceptions import LedgerError, SettingsError
+from jobspan.ledger.cancel import request_cancel
 from jobspan.ledger.ledger import Ledger
 from jobspan.ledger.outbox import Outbox
 from jobspan.relay.worker import Relay
@@ -95,7 +96,7 @@ def make_relay(place: Delivering) -> Relay:
         timing=TIMING,
         budget=airtable.monthly_calls,
         cancel_poll=airtable.cancel_poll,
-        cancel=lambda run: ledger.request_cancel(run, f"canceled by a person ({outbox.destination})", 5.0),
+        cancel=lambda job: request_cancel(ledger, job, BY_A_PERSON),
         adopts=airtable.adopt == "all",
     )
 

@@ -15,9 +15,9 @@ from jobspan import _clock
 from jobspan._guard import guard
 from jobspan.exceptions import LedgerError
 from jobspan.journal.place import Place
-from jobspan.ledger import queries, reaping
+from jobspan.ledger import reaping
 from jobspan.ledger.connection import connect, connect_copy, inode_of, set_aside
-from jobspan.ledger.folder import Claim, Folded, Folder, forget_pruned
+from jobspan.ledger.folder import Claim, Folded, Folder, forget_cancels, forget_pruned
 from jobspan.ledger.gate import fork_gate
 from jobspan.ledger.reading import LedgerReader
 from jobspan.ledger.reaping import Reaped
@@ -203,40 +203,15 @@ class Ledger:
         """Return a run id nobody of this ledger has, for a job that started at `start_ns`; None: not now."""
         return self._claim(start_ns)
 
-    def request_cancel(self, uid: str, reason: str, seconds: float) -> None:
-        """Ask the processes that work on a run to cancel it; waits up to `seconds` for the ledger.
-
-        Raises:
-            LedgerError: It cannot be written.
-        """
-        until = _clock.monotonic() + seconds
-        while True:
-            try:
-                with fork_gate.held(max(0.0, until - _clock.monotonic())), translated(self.path):
-                    self._open().execute(queries.PUT_FACT, (f"cancel:{uid}", reason))
-                    return
-            except BusyLedgerError:
-                if _clock.monotonic() >= until:
-                    raise
-            _clock.sleep(_PAUSE_SECONDS)
-
-    def cancel_requests(self) -> dict[str, str]:
-        """Return the runs that are to be canceled, and why; waits for nobody.
-
-        Raises:
-            LedgerError: It cannot be read now.
-        """
-        with fork_gate.held(0.0), translated(self.path):
-            return dict(self._open().execute(queries.CANCEL_FACTS).fetchall())
-
     def tidy(self) -> None:
-        """Delete journals set aside long ago.
+        """Delete journals set aside long ago, and requests to cancel what has ended long ago.
 
         Raises:
             LedgerError: The ledger cannot be used.
         """
         with fork_gate.held(), translated(self.path):
             forget_pruned(self._open(), self.place, _KEEP_SECONDS, _KEEP_BYTES)
+            forget_cancels(self._open(), _KEEP_SECONDS)
 
     def close(self) -> None:
         """Close the connection; the next use opens another one.

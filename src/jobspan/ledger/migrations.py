@@ -194,4 +194,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX deliveries_running_clients ON deliveries (destination, job)"
         " WHERE kind = 'c' AND shown = 'Running'",
     ),
+    (
+        # Jobs and client runs somebody wants ended: one fact each, whoever asked.
+        "DROP TABLE cancels",
+        """
+        CREATE TABLE cancels (
+            run TEXT PRIMARY KEY,
+            at_ns INTEGER NOT NULL,
+            reason TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+        "DELETE FROM facts WHERE name >= 'cancel:' AND name < 'cancel;'",
+    ),
 )

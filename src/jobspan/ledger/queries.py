@@ -113,8 +113,6 @@ ENDED = "SELECT uid FROM runs WHERE status <> 'Running'"
 ENDED_SINCE = _RUN + " WHERE version > ? AND status <> 'Running'"
 """Runs that have ended and were changed since a version of the ledger."""
 FACT = "SELECT value FROM facts WHERE name = ?"
-CANCEL_FACTS = "SELECT substr(name, 8), value FROM facts WHERE name >= 'cancel:' AND name < 'cancel;'"
-"""Which runs are to be canceled, and why."""
 PUT_FACT = "INSERT OR REPLACE INTO facts VALUES (?, ?)"
 
 # --- deliveries: what each destination shows
@@ -294,3 +292,10 @@ COUNT_API_CALL = (
     " ON CONFLICT (destination, month) DO UPDATE SET calls = calls + excluded.calls"
 )
 API_CALLS = "SELECT calls FROM api_calls WHERE destination = ? AND month = ?"
+PUT_CANCEL = "INSERT OR REPLACE INTO cancels VALUES (?, ?, ?)"
+CANCELS = "SELECT run, at_ns, reason FROM cancels"
+"""Which runs are to be canceled, since when, and why."""
+FORGET_CANCELS = (
+    "DELETE FROM cancels WHERE at_ns < ?"
+    " AND NOT EXISTS (SELECT 1 FROM runs WHERE uid = cancels.run AND status = 'Running')"
+)

@@ -1,9 +1,9 @@
-"""Canceling a run by the id people know it by."""
+"""Canceling a run from outside, by the id people see."""
 
 from __future__ import annotations
 
-from jobspan._canceling import cancel
 from jobspan._composition import Runtime
+from jobspan.ledger.cancel import request_cancel
 from jobspan.model.status import Status
 
 _WAIT_SECONDS = 10.0
@@ -17,7 +17,10 @@ def cancel_run(owner: Runtime, run_id: str, reason: str) -> Status | None:
     """
     with owner.reading(_WAIT_SECONDS) as reader:
         place = reader.place_of(run_id)
-    if place is None:
-        return None
-    uid = f"{place.job}/{place.client}" if place.client else place.job
-    return cancel(owner.ledger, owner.emit, uid, reason, _WAIT_SECONDS) or Status.RUNNING
+        if place is None:
+            return None
+        uid = f"{place.job}/{place.client}" if place.client else place.job
+        status = reader.status(uid) or Status.RUNNING
+    if status is Status.RUNNING:
+        request_cancel(owner.ledger, uid, reason, seconds=_WAIT_SECONDS)
+    return status

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -14,17 +13,20 @@ from jobspan.runs.handle import RunHandle
 
 if TYPE_CHECKING:
     from jobspan._composition import Runtime
+    from jobspan.ledger.cancel import Requests
     from jobspan.runs.option import Duration
 
 
 class Detachable(RunHandle):
     """A run that `detach` leaves open after its block."""
 
-    __slots__ = ("_is_detached",)
+    __slots__ = ("_is_detached", "asked_since_ns")
 
     def __init__(self, runtime: Runtime, name: str, parent: RunHandle | None) -> None:
         super().__init__(runtime, name, parent)
         self._is_detached = False
+        self.asked_since_ns = 0
+        """Requests to cancel from before this instant are about an earlier attempt."""
 
     def detach(self, *, external_id: object = None, deadline: Duration | None = None) -> None:
         """Leave this run Running after its block: somebody else will end it, with `jobspan.attach`.
@@ -54,11 +56,12 @@ class Detachable(RunHandle):
         if not self._is_detached:
             self.finish(RunCanceled(reason))
 
-    def cancel_requested(self, requests: Mapping[str, str]) -> None:
-        """Cancel this run if it, or what it is a part of, is among `requests`: reasons by inside names."""
+    def cancel_requested(self, requests: Requests) -> None:
+        """Cancel this run if it, or what it is a part of, is among `requests`."""
         for name in self.asked_by():
-            if name in requests:
-                self.cancel(requests[name])
+            at_ns, reason = requests.get(name, (0, ""))
+            if at_ns > self.asked_since_ns:
+                self.cancel(reason)
 
     @abstractmethod
     def asked_by(self) -> tuple[str, ...]:

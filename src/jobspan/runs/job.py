@@ -228,7 +228,7 @@ class JobRun(Detachable):
             self._id = self._runtime.new_run_id(_clock.now_ns())
         super()._start()
         with _DELIVERY:
-            self._runtime.deliveries.job_opened(self)
+            self._runtime.deliveries.job_opened(self.uid)
         moved_ns = _clock.resync()
         if moved_ns:
             self.note(f"the clock of this machine was moved by {moved_ns / 1e9:+.0f} s")
