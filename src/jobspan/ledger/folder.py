@@ -24,11 +24,14 @@ from jobspan.ledger.run_ids import settle_run_ids
 from jobspan.ledger.store import SqliteStore, select_many
 from jobspan.model.event import Event, read_event
 from jobspan.model.fold import Fold
+from jobspan.model.part import Part
 
 _BATCH_EVENTS = 4_000
 _CHUNK_BYTES = 512 * 1024
 _SILENT_NS = 15_000_000_000
 """A live process touches its journal every 5 s; past this its pid is looked at."""
+_LATE_NS = 60_000_000_000
+"""How long past its deadline a run of a process out of sight may take to end by itself."""
 LOST_AFTER_SECONDS = 15 * 60
 """A process that cannot be looked at (another host) is given up after this silence."""
 
@@ -266,7 +269,17 @@ class Folder:
             gone = None if identity is None else is_gone(identity)
             if gone or (gone is None and now_ns - process.last_ns > self._lost_after_ns):
                 fold.gone(process.uid, process.last_ns)
-        fold.overdue(now_ns, store.load_overdue(now_ns))
+        late = store.load_overdue(now_ns)
+        fold.overdue(now_ns, [part for part in late if _is_given_up(fold, part, now_ns)])
+
+
+def _is_given_up(fold: Fold, part: Part, now_ns: int) -> bool:
+    """Whether an open part past its deadline is closed: one of a live process here ends by itself."""
+    if part.process is None or part.deadline_ns is None:
+        return True
+    identity = ProcessIdentity.from_dict(fold.space.process(part.process).about)
+    gone = None if identity is None else is_gone(identity)
+    return gone is None and now_ns - part.deadline_ns > _LATE_NS
 
 
 def _learn(journal: _Journal, event: Event) -> None:

@@ -111,6 +111,13 @@ class Part:
             found = overdue(deadline_ns) if late else ending
         else:
             found = ending or self.inferred
+            if (
+                self.is_overdue
+                and ending is not None
+                and deadline_ns is not None
+                and ending.at_ns > deadline_ns
+            ):
+                found = overdue(deadline_ns)  # it was given up: what came later is no flip
         if found is not None and self.start_ns is not None and found.at_ns < self.start_ns:
             return replace(found, at_ns=self.start_ns)
         return found

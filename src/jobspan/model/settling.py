@@ -110,6 +110,8 @@ def _inferred_ending(space: Workspace, part: Part) -> Ending | None:
         return _inherited(part, end)
     process = space.process(part.process)
     if process.is_gone:
+        if part.deadline_ns is not None and part.deadline_ns <= (process.gone_ns or 0):
+            return overdue(part.deadline_ns)
         return Ending(Left.VANISHED, max(process.gone_ns or 0, part.start_ns or 0), "", _epitaph(process))
     return late
 

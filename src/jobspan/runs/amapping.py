@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 from jobspan.exceptions import DeadlineExceeded
+from jobspan.runs.deadline import first_deadline, seconds_left
 from jobspan.runs.job import JobRun
 from jobspan.runs.kinds import ClientRun
 from jobspan.runs.mapping import Plan, outcome
@@ -94,12 +95,13 @@ async def _work(plan: Plan, place: int, client: Any) -> ClientOutcome[Any, Any]:
 
 
 async def _call(plan: Plan, run: ClientRun, client: Any) -> Any:
-    limit = asyncio.timeout(plan.seconds)
+    first = first_deadline(run)
+    limit = asyncio.timeout(None if first is None else seconds_left(first))
     try:
         async with limit:
             value = plan.function(client)
             return await value if inspect.isawaitable(value) else value
     except TimeoutError as error:
-        if not limit.expired() or isinstance(error, DeadlineExceeded):
+        if first is None or not limit.expired() or isinstance(error, DeadlineExceeded):
             raise  # somebody else's
-        raise run.deadline_error() from None
+        raise first.deadline_error() from None

@@ -24,6 +24,7 @@ from jobspan.exceptions import DeadlineExceeded, RunCanceled
 from jobspan.model.status import Left, Status, combine
 from jobspan.runs import current
 from jobspan.runs.current import Activation, Inside, lane, live_run
+from jobspan.runs.deadline import deadline_text
 from jobspan.runs.departed import Departed
 from jobspan.runs.leaving import is_error, left_by
 from jobspan.runs.naming import said
@@ -275,6 +276,7 @@ class RunHandle(Recorder):
         self._pen = (pid, f'"w":"{uid}"', count(1).__next__)
         roster.opened(number, self)
         up = f',"parent":"{parent.uid}"' if parent is not None and parent.uid else ""
+        up += deadline_text(self, now) if self.deadline is not None else ""
         runtime.append(f'{{"e":"open","w":"{uid}","q":0,"t":{now},"lane":{lane()}{up},{self._opening(now)}}}')
 
     @abstractmethod

@@ -170,7 +170,10 @@ class JobRun(Detachable):
             key: Where the client id is, as in `clients`.
             concurrency: How many clients are worked on at once; default 1, with an `executor` its size.
             retries: How often a client that failed is tried again.
-            timeout: For each attempt; enforced at `checkpoint`.
+            timeout: For each attempt. Then the client run is Timed_out, and its outcome a
+                `DeadlineExceeded`; the next client is worked on. A thread cannot be stopped: it goes on
+                until its next `checkpoint`, and what it records is added, but the process does not wait
+                for it. With a timeout the function never runs on the thread that called `map`.
             executor: Anything with ``submit``, in the place of a thread pool of our own. In another
                 process the run goes on there as itself, where the ledger is the same.
 

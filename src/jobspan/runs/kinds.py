@@ -123,7 +123,8 @@ class ClientRun(Detachable):
 
     def goes_on_as(self, client_id: str, job: JobRun | None) -> bool:
         """Whether entering `client_id` of `job` in here means this very run: in `map`."""
-        return self.lends and self._left is None and self.job is job and self.name == client_id
+        is_ours = self.lends and self._left in (None, Left.TIMED_OUT)  # `map` left its thread behind
+        return is_ours and self.job is job and self.name == client_id
 
     def _start(self) -> None:
         if self.owns_job:

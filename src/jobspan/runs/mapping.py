@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from jobspan.exceptions import UsageError
+from jobspan.exceptions import DeadlineExceeded, RunCanceled, UsageError
 from jobspan.model.status import Status
+from jobspan.runs.bounded import Threads
 from jobspan.runs.clients import check_key, client_run_for
 from jobspan.runs.current import wrap
+from jobspan.runs.deadline import first_deadline, seconds_left
 from jobspan.runs.elsewhere import Carried
 from jobspan.runs.job import JobRun
 from jobspan.runs.kinds import ClientRun
@@ -39,6 +41,8 @@ class Plan:
     part: str
     at_work: dict[ClientRun, None] = field(default_factory=dict[ClientRun, None])
     stopped: list[bool] = field(default_factory=list[bool])
+    threads: list[Threads] = field(default_factory=list[Threads])
+    """Where calls that may be given up run, if any may."""
 
     @classmethod
     def of(cls, job: JobRun, function: Any, key: Any, retries: int, timeout: Duration | None) -> Plan:
@@ -74,11 +78,19 @@ class Plan:
             raise error
         return attempt < self.attempts
 
-    def stop(self) -> None:
+    def stop(self, why: BaseException) -> None:
         """Begin nothing more, and have what is under way stop at its next `checkpoint`."""
         self.stopped.append(True)
+        late = (str(why), why.run_uid) if isinstance(why, DeadlineExceeded) else None  # of a run around
         for run in list(self.at_work):
-            run.cancel(_LEFT)
+            if late is None:
+                run.cancel(_LEFT)
+        for threads in self.threads:
+            threads.stop(lambda: RunCanceled(_LEFT) if late is None else DeadlineExceeded(*late))
+
+    def can_be_late(self, *, in_pool: bool) -> bool:
+        """Whether a client may be given up: at its own deadline or, on a thread of ours, the job's."""
+        return self.seconds is not None or (in_pool and first_deadline(self.job) is not None)
 
 
 def outcome(
@@ -105,8 +117,20 @@ def map_clients(
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise UsageError(f"executor={executor!r}: give something with submit(), say a ThreadPoolExecutor")
     call = _direct(function) if executor is None else _through(executor, function)
-    if executor is None and workers == 1:
-        return [_work(plan, call, place, client) for place, client in enumerate(clients)]
+    in_pool = executor is not None or workers > 1
+    if executor is None and plan.can_be_late(in_pool=in_pool):
+        plan.threads.append(Threads(f"jobspan-map-{job.name}"[:40]))
+    try:
+        if not in_pool:
+            return [_work(plan, call, place, client) for place, client in enumerate(clients)]
+        return _in_pool(plan, call, clients, workers)
+    finally:
+        for threads in plan.threads:
+            threads.close()
+
+
+def _in_pool(plan: Plan, call: Call, clients: Iterable[Any], workers: int) -> list[ClientOutcome[Any, Any]]:
+    job = plan.job
     pool = ThreadPoolExecutor(workers, thread_name_prefix=f"jobspan-map-{job.name}"[:40])
     try:
         context = contextvars.copy_context()
@@ -115,8 +139,8 @@ def map_clients(
             return pool.submit(context.copy().run, _work, plan, call, place, client)
 
         return _in_order(begin, iter(clients), workers * _AHEAD, job)
-    except BaseException:
-        plan.stop()
+    except BaseException as error:
+        plan.stop(error)
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     finally:
@@ -140,9 +164,23 @@ def _through(executor: Any, function: Callable[[Any], Any]) -> Call:
     def call(client: Any, run: ClientRun) -> Any:
         threads = isinstance(executor, ThreadPoolExecutor)
         carried = wrap(function) if threads else Carried(function, run)
-        return executor.submit(carried, client).result()
+        return _result(executor.submit(carried, client), run)
 
     return call
+
+
+def _result(future: Any, run: ClientRun) -> Any:
+    """Wait for a result of an executor; at the first deadline of a run around, leave it to itself."""
+    first = first_deadline(run)
+    if first is None:
+        return future.result()
+    try:
+        return future.result(timeout=seconds_left(first))
+    except Exception:
+        if future.done() or seconds_left(first):  # the function's own, or the executor's
+            raise
+    future.cancel()
+    raise first.deadline_error()
 
 
 def _in_order(
@@ -173,11 +211,7 @@ def _work(plan: Plan, call: Call, place: int, client: Any) -> ClientOutcome[Any,
         run = plan.new_run(place, client, attempt)
         plan.at_work[run] = None
         try:
-            with run:
-                if plan.stopped:
-                    run.cancel(_LEFT)
-                    run.checkpoint()
-                value = call(client, run)
+            value = _in_run(plan, call, client, run)
             return outcome(run, client, value, None, attempt)
         except Exception as error:  # noqa: BLE001 - recorded by the run; given back after the last attempt
             if not plan.tries_again(run, error, attempt):
@@ -185,3 +219,14 @@ def _work(plan: Plan, call: Call, place: int, client: Any) -> ClientOutcome[Any,
         finally:
             plan.at_work.pop(run, None)
     raise AssertionError  # pragma: no cover - count() never ends
+
+
+def _in_run(plan: Plan, call: Call, client: Any, run: ClientRun) -> Any:
+    def work() -> Any:
+        with run:
+            if plan.stopped:
+                run.cancel(_LEFT)
+                run.checkpoint()
+            return call(client, run)
+
+    return plan.threads[0].call(work, run) if plan.threads else work()
