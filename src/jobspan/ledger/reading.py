@@ -175,6 +175,13 @@ class LedgerReader:
         waiting = [part for part in parts if (part.is_detached or part.expected) and part.end is None]
         return [part.uid for part in waiting if self.status(part.run or "") is Status.RUNNING]
 
+    def attempts_of(self, part: str) -> list[Part]:
+        """Return the parts that were attached to `part`, from elsewhere."""
+        row = self._connection.execute(queries.PARTS.format(many="?"), (part,)).fetchone()
+        run = None if row is None else codec.read_part(row).run
+        parts = [codec.read_part(row) for row in self._connection.execute(queries.PARTS_OF_RUN, (run,))]
+        return [each for each in parts if each.of == part]
+
     def _place(self, part: str, run_uid: str, job_uid: str) -> PartPlace:
         run, job = self._known_run(run_uid), self._known_run(job_uid)
         client = run.label if run_uid != job_uid else ""

@@ -92,7 +92,6 @@ def job_record(
     """Return the record of one job. `entries` hold the job's own and the errors of its client runs."""
     tokens = _tokens(job)
     processed = [job.counts[name] for name in ("posts", "leads", "items") if name in job.counts]
-    held = job.fields.get("apify_run_id")
     return JobRecord(
         run_id=job.run_id or job.uid,
         job_type=job.label,
@@ -103,13 +102,23 @@ def job_record(
         errors=job.errors,
         error=_error_text(job, entries, zone),
         system_notes=render_notes(job, tops, operations, entries, zone, extra=ending.lines, mark=ending.mark),
-        apify_run_id=None if held is None else str(held[2]),
+        apify_run_id=_apify_run_id(job),
         prompt_tokens=tokens["prompt"],
         completion_tokens=tokens["completion"],
         total_tokens=tokens["total"],
         cost_usd=_cost(job),
         client_runs=tuple(client_runs),
     )
+
+
+def _apify_run_id(job: Run) -> str | None:
+    """Return what was set, else the runs that were booked, in the order they came."""
+    held = job.fields.get("apify_run_id")
+    if held is not None:
+        return str(held[2])
+    booked = [value for name, value in job.fields.items() if name.startswith("apify_run_id:")]
+    ids = [str(value) for _, _, value in sorted(booked, key=lambda value: value[1])]
+    return clip(", ".join(ids), ERROR_LIMIT) if ids else None
 
 
 def _tokens(run: Run) -> dict[str, int | None]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from jobspan.model.status import Status
+from jobspan.model.status import Left
 from jobspan.runs.deadline import first_deadline, seconds_left
 from jobspan.runs.handle import RunHandle
 
@@ -81,10 +81,10 @@ def _answer(answers: Answers, run: RunHandle) -> Answer:
         return answers.get(timeout=seconds_left(first))
     except Empty:
         late = first.deadline_error()
-    if not run.has_left:
+    if run.way_left is None:
         run.note("its thread cannot be stopped and may go on; what it still records is added")
         run.finish(late)
-    if run.has_left and run.local_status is not Status.TIMED_OUT:
+    if run.way_left not in (None, Left.TIMED_OUT):
         try:  # it ended at that very moment
             return answers.get(timeout=_FINISHING_SECONDS)
         except Empty:

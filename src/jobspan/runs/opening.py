@@ -77,7 +77,7 @@ def new_operation(name: str, timeout_seconds: float | None, parent: RunHandle | 
             parent = around
         owner = owner_of(parent)
         if parent is not None and owner is not None and parent.uid:
-            if owner.has_left and isinstance(owner, ClientRun) and owner.lends:
+            if owner.way_left is not None and isinstance(owner, ClientRun) and owner.lends:
                 return cast("Operation", Reentry(owner))  # its thread was left behind by `map`
             runtime = parent.owner_runtime
             run = Operation(runtime, name_text(runtime, name), parent, owner)

@@ -1,0 +1,341 @@
+"""Apify: the real client against a loopback server; runs as models and as dicts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import jobspan
+from jobspan import RunCanceled, UsageError, attach, job
+from jobspan.integrations import apify
+from jobspan.integrations.apify import booking, webhook
+from jobspan.integrations.apify.refetch import Refetching
+from jobspan.model.status import Status
+from tests.conftest import Fresh
+from tests.faults.process import jobs, run
+from tests.integrations.apify_server import ApifyServer, run_object, serving
+
+apify_client = pytest.importorskip("apify_client")
+
+TOKEN = "apify_api_0123456789abcdefghijABCDEFGHIJ012345"
+SECRET = "a secret of our own"
+HEADERS = {"x-jobspan-SECRET": SECRET, "X-Apify-Webhook-Dispatch-Id": "d1"}
+
+
+@pytest.fixture
+def server() -> Iterator[ApifyServer]:
+    with serving() as made:
+        yield made
+
+
+@pytest.fixture
+def client(server: ApifyServer) -> Any:
+    return apify_client.ApifyClient(TOKEN, api_url=server.url)
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> Refetching:
+    """Ask again after a tenth of a second."""
+    made = Refetching((0.1, 0.2))
+    monkeypatch.setattr(booking, "refetching", made)
+    return made
+
+
+def body(run_id: str, status: str, usd: float | None = None, **more: Any) -> bytes:
+    event = "ACTOR.RUN." + status.replace("-", "_")
+    payload = {
+        "userId": "u",
+        "eventType": event,
+        "eventData": {"actorId": "act1", "actorRunId": run_id},
+        "resource": run_object(run_id, status, usd),
+    }
+    return json.dumps({**payload, **more}).encode()
+
+
+def deliver(run_id: str, status: str, usd: float | None = None, **options: Any) -> Status | None:
+    return apify.handle_webhook(HEADERS, body(run_id, status, usd), secret=SECRET, **options)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+# --- started and waited for
+
+
+def test_a_run_is_waited_for_and_its_cost_is_corrected_when_final(
+    fresh: Fresh, server: ApifyServer, client: Any, soon: Refetching
+) -> None:
+    server.script = [("RUNNING", None), ("SUCCEEDED", 0.01), ("SUCCEEDED", 0.0649)]
+    with job("a") as j, j.client("x") as r:
+        found = apify.run_actor(client, "me/scraper", {"q": "private"})
+        assert (found.status, found.usage_total_usd) == ("SUCCEEDED", 0.01)
+        assert r.local_status == "Running"
+    wait_until(lambda: fresh.client("x").apify_api_costs == Decimal("0.0649"))
+    record = fresh.job()
+    assert (record.status, record.apify_run_id) == ("Completed", "run1")
+    (step,) = record.client_runs[0].operations
+    assert (step.name, step.status) == ("apify me/scraper", "Completed")
+    assert TOKEN not in fresh.journal()
+    assert "private" not in fresh.journal()
+    assert all(authorization == f"Bearer {TOKEN}" for _, _, authorization in server.requests)
+
+
+@pytest.mark.parametrize(
+    ("status", "ours"), [("FAILED", "Failed"), ("TIMED-OUT", "Timed_out"), ("ABORTED", "Canceled")]
+)
+def test_a_run_that_ended_badly_is_returned_and_told(
+    fresh: Fresh, server: ApifyServer, client: Any, soon: Refetching, status: str, ours: str
+) -> None:
+    server.script = [("RUNNING", None), (status, None)]
+    with job("a") as j, j.client("x"):
+        assert apify.run_actor(client, "me/scraper").status == status
+    found = fresh.client("x")
+    assert (found.operations[0].status, found.status) == (ours, "Completed_with_errors")
+    assert found.apify_api_costs is None
+    assert status in found.system_notes
+
+
+def test_several_runs_stand_side_by_side_and_the_job_adds_their_costs(
+    fresh: Fresh, server: ApifyServer, client: Any, soon: Refetching
+) -> None:
+    with job("a") as j:
+        j.map(lambda name: apify.run_actor(client, f"me/{name}"), "xyz", concurrency=3)
+    record = fresh.job()
+    assert record.apify_run_id is not None
+    assert sorted(record.apify_run_id.split(", ")) == ["run1", "run2", "run3"]
+    assert [run.apify_api_costs for run in record.client_runs] == [Decimal("0.01")] * 3
+    assert record.cost_usd == Decimal("0.03")
+
+
+def test_a_cancel_stops_the_wait(fresh: Fresh, server: ApifyServer, client: Any) -> None:
+    server.script = [("RUNNING", None)]
+
+    def work() -> None:
+        with job("a") as j, j.client("x") as r:
+            r.cancel("enough")
+            apify.run_actor(client, "me/scraper")
+
+    with pytest.raises(RunCanceled):
+        work()
+    assert fresh.job().apify_run_id == "run1"
+
+
+def test_the_asynchronous_client_does_the_same(fresh: Fresh, server: ApifyServer, soon: Refetching) -> None:
+    server.script = [("RUNNING", None), ("SUCCEEDED", 0.01), ("SUCCEEDED", 0.02)]
+
+    async def work() -> None:
+        client = apify_client.ApifyClientAsync(TOKEN, api_url=server.url)
+        async with job("a") as j:
+            async with j.client("x"):
+                assert (await apify.arun_actor(client, "me/scraper")).status == "SUCCEEDED"
+            async with j.client("y"):
+                await apify.astart_actor(client, "me/scraper", deadline="45m")
+
+    asyncio.run(work())
+    wait_until(lambda: fresh.client("x").apify_api_costs == Decimal("0.02"))
+    assert (fresh.client("y").status, fresh.job().apify_run_id) == ("Running", "run1, run2")
+
+
+def test_runs_of_older_clients_are_read_and_unknown_costs_stay_blank(fresh: Fresh) -> None:
+    with job("a") as j:
+        with j.client("x"):
+            apify.record_apify_run(run_object("old1", "SUCCEEDED", 0.5))
+            apify.record_apify_run(run_object("old1", "SUCCEEDED", 0.25))
+        with j.client("y"):
+            apify.record_apify_run(run_object("old2", "SUCCEEDED"))
+        with j.client("z"):
+            apify.record_apify_run(run_object("old3", "EXPLODED"))
+            apify.record_apify_run({"id": "../x", "status": "SUCCEEDED"})
+            apify.record_apify_run(None)
+    costs = {run.client_id: run.apify_api_costs for run in fresh.job().client_runs}
+    assert costs == {"x": Decimal("0.25"), "y": None, "z": None}
+    assert fresh.job().apify_run_id == "old1, old2, old3"
+    assert "EXPLODED" in fresh.client("z").system_notes
+    assert fresh.job().status == "Completed"
+
+
+def test_a_process_that_ends_before_the_cost_is_final_says_so(tmp_path: Path, server: ApifyServer) -> None:
+    code = f"""
+import apify_client
+from jobspan.integrations import apify
+with job("a") as j, j.client("x"):
+    apify.run_actor(apify_client.ApifyClient({TOKEN!r}, api_url={server.url!r}), "me/scraper")
+"""
+    before = time.monotonic()
+    run(tmp_path / "ledger.db", code)
+    assert time.monotonic() - before < 9
+    (client,) = jobs(tmp_path / "ledger.db")[0]["client_runs"]
+    assert client["apify_api_costs"] == "0.01"
+    assert "the cost of Apify run run1 is preliminary" in client["system_notes"]
+
+
+def test_jobspan_imports_no_apify_client(tmp_path: Path) -> None:
+    code = "import jobspan.integrations.apify; say('apify_client' in sys.modules)"
+    assert run(tmp_path / "ledger.db", code) == ["False"]
+
+
+# --- detached, and ended by a webhook
+
+
+def start(client: Any, deadline: Any = "45m") -> str:
+    with job("a") as j, j.client("x"):
+        return str(apify.start_actor(client, "me/scraper", deadline=deadline).id)
+
+
+def test_a_webhook_ends_the_run_and_a_second_delivery_changes_nothing(fresh: Fresh, client: Any) -> None:
+    run_id = start(client)
+    assert fresh.client("x").status == "Running"
+    done: list[str] = []
+
+    def work(ours: Any, theirs: Any) -> None:
+        done.append(theirs["defaultDatasetId"])
+        ours.add(leads=90)
+
+    for cost in (0.01, 0.0649):
+        assert deliver(run_id, "SUCCEEDED", cost, work=work) is Status.COMPLETED
+    found = fresh.client("x")
+    assert (found.status, found.counts, found.attempts) == ("Completed", {"leads": 90}, 1)
+    assert found.apify_api_costs == Decimal("0.0649")
+    assert (fresh.job().status, fresh.job().apify_run_id, done) == ("Completed", run_id, ["ds1"])
+
+
+@pytest.mark.parametrize(
+    ("status", "ours"), [("FAILED", "Failed"), ("TIMED-OUT", "Timed_out"), ("ABORTED", "Canceled")]
+)
+def test_a_webhook_tells_how_the_run_ended(fresh: Fresh, client: Any, status: str, ours: str) -> None:
+    run_id = start(client)
+    for _ in range(2):
+        assert deliver(run_id, status) == ours
+    assert (fresh.client("x").status, fresh.client("x").attempts) == (ours, 1)
+    assert fresh.job().status == ours
+
+
+def test_work_that_fails_is_done_again_at_the_next_delivery(fresh: Fresh, client: Any) -> None:
+    run_id = start(client)
+    with pytest.raises(LookupError):
+        deliver(run_id, "SUCCEEDED", work=lambda ours, theirs: {}["leads"])
+    assert fresh.client("x").status == "Failed"
+    deliver(run_id, "SUCCEEDED", work=lambda ours, theirs: ours.add(leads=3))
+    assert (fresh.client("x").status, fresh.client("x").counts) == ("Completed", {"leads": 3})
+
+
+@pytest.mark.parametrize("again", ["SUCCEEDED", "FAILED"])
+def test_a_resurrected_run_is_running_again_and_its_new_end_holds(
+    fresh: Fresh, client: Any, again: str
+) -> None:
+    run_id = start(client)
+    deliver(run_id, "FAILED", 0.01)
+    assert fresh.job().status == "Failed"
+    resurrected = body(run_id, "RUNNING", eventType="ACTOR.RUN.RESURRECTED")
+    apify.handle_webhook(HEADERS, resurrected, secret=SECRET)
+    assert (fresh.client("x").status, fresh.job().status) == ("Running", "Running")
+    deliver(run_id, again, 0.02)
+    wanted = "Completed" if again == "SUCCEEDED" else "Failed"
+    assert (fresh.client("x").status, fresh.job().status) == (wanted, wanted)
+    assert fresh.client("x").apify_api_costs == Decimal("0.02")
+
+
+def test_a_webhook_after_the_deadline_adds_numbers_and_flips_nothing(fresh: Fresh, client: Any) -> None:
+    run_id = start(client, 0.05)
+    time.sleep(0.1)
+    assert fresh.client("x").status == "Timed_out"
+    deliver(run_id, "SUCCEEDED", 0.01, work=lambda ours, theirs: ours.add(leads=3))
+    found = fresh.client("x")
+    assert (found.status, found.counts, found.apify_api_costs) == (
+        "Timed_out",
+        {"leads": 3},
+        Decimal("0.01"),
+    )
+
+
+def test_with_a_client_the_body_is_only_a_hint(
+    fresh: Fresh, server: ApifyServer, client: Any, soon: Refetching
+) -> None:
+    run_id = start(client)
+    server.runs[run_id] = [("FAILED", 0.01), ("FAILED", 0.05)]
+    flat = json.dumps({"runId": run_id}).encode()
+    assert apify.handle_webhook(HEADERS, flat, secret=SECRET, client=client) is Status.FAILED
+    assert fresh.client("x").status == "Failed"
+    wait_until(lambda: fresh.client("x").apify_api_costs == Decimal("0.05"))
+
+
+def test_states_on_the_way_and_unknown_ones_leave_the_run_as_it_is(fresh: Fresh, client: Any) -> None:
+    run_id = start(client)
+    for status in ("READY", "RUNNING", "TIMING-OUT", "ABORTING"):
+        assert deliver(run_id, status) is Status.RUNNING
+    assert deliver(run_id, "EXPLODED") is None
+    assert fresh.client("x").status == "Running"
+    assert "EXPLODED" in fresh.client("x").system_notes
+
+
+def test_nobody_waits_for_an_unknown_run(fresh: Fresh) -> None:
+    assert deliver("never1", "SUCCEEDED") is None
+    assert jobspan.health().reasons == {"attach: not found": 1}
+
+
+def test_an_attached_block_can_be_used_in_its_place(fresh: Fresh, client: Any) -> None:
+    run_id = start(client)
+    told = apify.read_webhook(HEADERS, body(run_id, "SUCCEEDED", 0.3), secret=SECRET)
+    assert told is not None
+    assert (told.run_id, told.dispatch_id) == (run_id, "d1")
+    with attach(external_id=told.run_id) as r:
+        apify.record_apify_run(told.resource)
+        r.add(leads=1)
+    assert fresh.client("x").apify_api_costs == Decimal("0.3")
+    assert fresh.job().status == "Completed"
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Jobspan-Secret": "wrong"}, {"X-Jobspan-Secret": ""}])
+def test_a_wrong_or_missing_secret_is_refused(headers: dict[str, str]) -> None:
+    with pytest.raises(apify.WebhookRefused) as caught:
+        apify.read_webhook(headers, body("r1", "SUCCEEDED"), secret=SECRET)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"no json",
+        b"[]",
+        b"{}",
+        b'{"runId": "../../x"}',
+        b'{"runId": 7}',
+        b"[" * 5_000,
+        b'{"runId": "r1", "x": "' + b"y" * 70_000 + b'"}',
+        b"\xff\xfe",
+    ],
+)
+def test_a_body_that_is_no_webhook_is_refused(text: bytes) -> None:
+    with pytest.raises(apify.WebhookRefused):
+        apify.read_webhook(HEADERS, text, secret=SECRET)
+
+
+def test_the_header_can_be_named_and_the_test_event_is_ignored() -> None:
+    given = {"X-Mine": SECRET}
+    assert (
+        apify.read_webhook(given, body("r1", "X", eventType="TEST"), secret=SECRET, header="x-mine") is None
+    )
+    with pytest.raises(UsageError):
+        apify.read_webhook({webhook.SECRET_HEADER: ""}, b"{}", secret="")
+
+
+def test_outside_of_a_run_the_actor_is_started_and_nothing_recorded(
+    fresh: Fresh, server: ApifyServer, client: Any
+) -> None:
+    with pytest.raises(UsageError):
+        apify.start_actor(client, "me/scraper", deadline="soon")
+    assert server.requests == []
+    assert apify.start_actor(client, "me/scraper").id == "run1"
+    assert fresh.jobs() == []
