@@ -25,6 +25,7 @@ SAYS = {
     "03_async_clients": ["Guy-Wilson: Completed, value 10", "slow: Timed_out, value None"],
     "04_threads": ["flaky: Completed after 2 attempts", "own-pool: {'posts': 10}"],
     "05_llm_tokens": ["now try: jobspan usage --by client"],
+    "08_crash_and_recover": ["killed by signal 9", "Completed: 90 leads of 3 clients"],
     "09_detached_webhook": ["after the job: Running", "after two deliveries: Completed, {'leads': 95}"],
     "06_airtable": ["lead_scoring Completed, 3 client runs", "nothing sent: set AIRTABLE_API_KEY"],
     "07_other_backends": ["span: client_run lead_scoring OK", "delivered: True"],

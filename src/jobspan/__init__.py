@@ -4,6 +4,7 @@ from jobspan._api.decorators import client_run, job, operation
 from jobspan._health import Health
 from jobspan._runtime import configure, flush, health, shutdown
 from jobspan.exceptions import (
+    AlreadyRunning,
     DeadlineExceeded,
     JobspanError,
     LedgerError,
@@ -26,6 +27,7 @@ from jobspan.runs.recording import current_job, current_run, record_cost, record
 from jobspan.runs.tracking import JobTracking, TrackingResult
 
 __all__ = [
+    "AlreadyRunning",
     "ClientOutcome",
     "ClientRun",
     "ClientRunRecord",

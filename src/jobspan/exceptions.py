@@ -8,15 +8,21 @@
         ├── SettingsError (ValueError)  a setting that cannot be used
         ├── LedgerError (OSError)       a ledger that cannot be read or written
         ├── DeliveryError               a request to a destination that failed (inside only)
-        └── DeadlineExceeded (TimeoutError)      a ``timeout=`` of ours has passed
+        ├── DeadlineExceeded (TimeoutError)      a ``timeout=`` of ours has passed
+        └── AlreadyRunning (RuntimeError)        ``overlap=``: another job of this type and key runs
     BaseException
     └── RunCanceled                     raised by ``checkpoint()`` of a canceled run
 
 Tracking that cannot do its work never raises into the business code: these are raised
-where a person wrote something wrong, or asked for them (``timeout=``, ``cancel()``).
+where a person wrote something wrong, or asked for them (``timeout=``, ``overlap=``, ``cancel()``).
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jobspan.model.record import JobRecord
 
 
 class JobspanError(Exception):
@@ -75,6 +81,21 @@ class DeadlineExceeded(JobspanError, TimeoutError):
     def __init__(self, text: str = "", run_uid: str = "") -> None:
         super().__init__(text)
         self.run_uid = run_uid
+
+
+class AlreadyRunning(JobspanError, RuntimeError):
+    """Another job of the same type and ``key=`` is Running, and ``overlap=`` wants one at a time.
+
+    Attributes:
+        run: The record of that other job, as it was; None where it cannot be told.
+    """
+
+    def __init__(self, text: str = "", run: JobRecord | None = None) -> None:
+        super().__init__(text, run)
+        self.run = run
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class RunCanceled(BaseException):

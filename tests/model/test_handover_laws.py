@@ -36,6 +36,12 @@ def story(seed: int) -> tuple[list[tuple[dict[str, Any], str]], int]:
             teller.at(uid, t + 1, "add", c={"leads": rng.randint(1, 9)}, process=home)
             if rng.random() < 0.8:
                 teller.close(uid, t + 2, rng.choice(["ok", "ok", "failed"]), process=home)
+        for n in range(rng.randint(0, 2)):
+            uid = f"{client}again{n}"
+            teller.client(uid, 50 + n, client, retry=client, attempt=2 + n, parent=None, process=f"r{n}")
+            teller.at(uid, 51 + n, "add", c={"leads": rng.randint(1, 9)}, process=f"r{n}")
+            if rng.random() < 0.7:
+                teller.close(uid, 52 + n, rng.choice(["ok", "failed"]), process=f"r{n}")
         if rng.random() < 0.3:
             teller.close(client, 6, "failed", "ValueError", "bad")
     teller.close("J", 9)

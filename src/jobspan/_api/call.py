@@ -16,6 +16,7 @@ import wrapt
 
 from jobspan._api.generator import InstrumentedAsyncGenerator, InstrumentedGenerator
 from jobspan._api.scope import OpenRun, Scope
+from jobspan.exceptions import AlreadyRunning, UsageError
 
 Call = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 """What wrapt calls: the function (bound, if it is a method), its instance, the arguments."""
@@ -25,7 +26,12 @@ _WITH_FUNC = (functools.partial, functools.partialmethod, functools.singledispat
 
 def call_of(function: Any, scope: Scope) -> Call:
     """Return what makes each call of `function` a run of `scope`."""
-    return _MAKERS[_kind(function)](function, scope)
+    kind = _kind(function)
+    if getattr(scope, "waits", False) and kind == "async generator":
+        raise UsageError('overlap="queue" cannot be kept by an async generator: put the job around its loop')
+    if getattr(scope, "skips", False):
+        return _SKIPPING.get(kind, _MAKERS[kind])(function, scope)
+    return _MAKERS[kind](function, scope)
 
 
 def _kind(function: Any) -> str:
@@ -103,6 +109,42 @@ def _coroutine(function: Any, scope: Scope) -> Call:
     return call
 
 
+def _plain_or_skipped(function: Any, scope: Scope) -> Call:
+    """Return a call that gives None, and does not call `function`, where its run may not be opened."""
+    bind, seen = scope.bind, _seen(function)
+
+    def call(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        run = bind(function, instance, seen(wrapped, instance, args), kwargs)
+        try:
+            run.start()
+        except AlreadyRunning:
+            return None
+        with run:
+            return wrapped(*args, **kwargs)
+
+    return call
+
+
+def _coroutine_or_skipped(function: Any, scope: Scope) -> Call:
+    bind, seen = scope.bind, _seen(function)
+
+    async def awaited(run: Any, pending: _Pending) -> Any:
+        try:
+            if hasattr(run, "admitted"):
+                await run.admitted()
+        except AlreadyRunning:
+            return None
+        async with run:
+            return await pending.awaitable
+
+    def call(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        inner: Any = wrapped(*args, **kwargs)
+        run = bind(function, instance, seen(wrapped, instance, args), kwargs)
+        return awaited(run, _Pending(inner))
+
+    return call
+
+
 class _Pending:
     """Holds what is not yet awaited; of two coroutines, only the one around it warns if it never is."""
 
@@ -150,6 +192,12 @@ def _async_generator(function: Any, scope: Scope) -> Call:
 
     return call
 
+
+_SKIPPING: dict[str, Callable[[Any, Scope], Call]] = {
+    "function": _plain_or_skipped,
+    "coroutine": _coroutine_or_skipped,
+}
+"""Generators look themselves: one that is skipped gives nothing."""
 
 _MAKERS: dict[str, Callable[[Any, Scope], Call]] = {
     "function": _plain,

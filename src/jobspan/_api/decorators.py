@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast, overload
+from typing import Any, Literal, ParamSpec, TypeVar, cast, overload
 
 from jobspan._api.argument import Reader, signature_binder
 from jobspan._api.instrumented import instrument
@@ -16,6 +16,9 @@ from jobspan.runs.scope import ClientRunScope, JobScope, OperationScope, Scope, 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+Overlap = Literal["allow", "skip", "queue", "fail"]
+
+_JOB_OPTIONS = ("timeout", "key", "resume", "resume_within", "overlap", "queue_timeout")
 _CLIENT_NAMES = ("client_id", "client")
 
 
@@ -28,6 +31,16 @@ class CallScope:
         self._scope: Any = scope
         self._name = name
         self._reader = reader
+
+    @property
+    def skips(self) -> bool:
+        """Whether a call may be skipped, because another job runs."""
+        return isinstance(self._scope, JobScope) and self._scope.skips
+
+    @property
+    def waits(self) -> bool:
+        """Whether a call may wait for another job to end."""
+        return isinstance(self._scope, JobScope) and self._scope.waits
 
     def __reduce__(self) -> Any:
         return CallScope, (self._scope, self._name, None)  # the reader is made again from the function
@@ -110,9 +123,27 @@ def _guess_client(function: Any, name: str) -> str:
 @overload
 def job(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
-def job(job_type: str, /, *, timeout: Duration | None = None) -> JobScope: ...
+def job(
+    job_type: str,
+    /,
+    *,
+    timeout: Duration | None = None,
+    key: str | int | None = None,
+    resume: str | None = None,
+    resume_within: Duration | None = None,
+    overlap: Overlap | None = None,
+    queue_timeout: Duration | None = None,
+) -> JobScope: ...
 @overload
-def job(*, timeout: Duration | None = None) -> JobScope: ...
+def job(
+    *,
+    timeout: Duration | None = None,
+    key: str | int | None = None,
+    resume: str | None = None,
+    resume_within: Duration | None = None,
+    overlap: Overlap | None = None,
+    queue_timeout: Duration | None = None,
+) -> JobScope: ...
 def job(job_type: Any = None, /, **options: Any) -> Any:
     """Open a job for each call or block.
 
@@ -122,11 +153,18 @@ def job(job_type: Any = None, /, **options: Any) -> Any:
         job_type: The type of the job; a bare ``@job`` takes the function's name.
         **options: ``timeout``: seconds, timedelta or text like "45m", enforced at `checkpoint`, in
             ``async with`` blocks and coroutines by canceling the task.
+            ``resume``: "never" (default); "auto": go on with the newest job of this type and `key` if it
+            ended Failed, Canceled, Timed_out or vanished within ``resume_within`` ("12h"); a run id: with
+            that job. `clients`, `map` and `amap` then leave out the clients that are Completed.
+            ``overlap``: what to do while another job of this type and `key` is Running: "allow"
+            (default); "skip": a decorated function is not called and gives None, a block raises
+            `AlreadyRunning`; "fail": raise it; "queue": wait, for ``queue_timeout`` at most.
+            ``key``: jobs of one type with different keys have nothing to do with each other.
 
     Raises:
         UsageError: The job type is no text, an option is unknown or wrong.
     """
-    _check_options("job()", options, ("timeout",))
+    _check_options("job()", options, _JOB_OPTIONS)
     if _is_function(job_type):
         return _decorate(job_type, JobScope(None, **options))
     return JobScope(job_type, **options)

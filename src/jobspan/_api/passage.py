@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
 from jobspan._api.scope import OpenRun
+from jobspan.exceptions import AlreadyRunning
 
 Bind = Callable[[], OpenRun]
 """Makes the run of one iteration; called at its first step."""
@@ -71,9 +73,19 @@ class Passage:
         if bind is None or self.ended():  # closed before its first step
             return None
         run = bind()
-        run.start()
+        try:
+            run.start()
+        except AlreadyRunning:
+            self._end_unopened()
+            if getattr(run, "skips", False):
+                return None
+            raise
         self.run = run
         return run
+
+    def _end_unopened(self) -> None:
+        """End the body before its first step: it may not run."""
+        self._generator.close()
 
     def _busy_error(self) -> BaseException:
         return ValueError("generator already executing")
@@ -90,6 +102,10 @@ class AsyncPassage(Passage):
     def __init__(self, generator: Any, bind: Bind) -> None:
         super().__init__(generator, "ag_frame", bind)
         self.left_behind = False
+
+    def _end_unopened(self) -> None:
+        with suppress(StopIteration):
+            self._generator.aclose().send(None)  # there is nothing in it yet to wait for
 
     def _busy_error(self) -> BaseException:
         return RuntimeError("anext(): asynchronous generator is already running")

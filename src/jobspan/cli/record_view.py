@@ -13,7 +13,10 @@ from rich.text import Text
 from jobspan.cli import words
 from jobspan.cli.table import Cell, Column, heading, pairs, show, status_text, table
 from jobspan.model.record import ClientRunRecord, JobRecord, OperationRecord, UsageRow
+from jobspan.model.status import Status
 from jobspan.model.text import multi_line
+
+_UNFINISHED = (Status.FAILED, Status.CANCELED, Status.TIMED_OUT)
 
 
 def show_job(job: JobRecord, usage: Sequence[UsageRow], zone: tzinfo) -> None:
@@ -35,6 +38,7 @@ def show_job(job: JobRecord, usage: Sequence[UsageRow], zone: tzinfo) -> None:
         ("Tokens", _tokens(job)),
         ("Cost", _cost(job, sum(unpriced.values()))),
         ("Apify runs", job.apify_run_id or ""),
+        ("Go on", f"JOBSPAN_RESUME={job.run_id} python …" if job.status in _UNFINISHED else ""),
     ]
     parts: list[RenderableType] = [Text(f"Job {job.run_id}", style="bold"), pairs(facts)]
     if job.client_runs:

@@ -36,11 +36,13 @@ _PART_PLAIN = (
     "given_errors",
     "given_status",
     "of",
+    "retry_of",
     "expected",
     "met",
     "lane",
 )
 _RUN_PLAIN = (
+    "scope",
     "counts",
     "errors",
     "spend",

@@ -206,4 +206,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "DELETE FROM facts WHERE name >= 'cancel:' AND name < 'cancel;'",
     ),
+    (
+        # A new job asks for the jobs of its type before it.
+        "CREATE INDEX jobs_by_type ON runs (label, start_ns) WHERE kind = 'j'",
+    ),
 )

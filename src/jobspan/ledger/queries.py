@@ -67,6 +67,21 @@ JOBS_NEWEST_FIRST = (
 COUNT_JOBS = "SELECT count(*) FROM runs WHERE kind = 'j' AND run_id IS NOT NULL"
 RUN_IDS = "SELECT run_id FROM runs WHERE kind = 'j' AND run_id IS NOT NULL ORDER BY start_ns DESC LIMIT ?"
 RUN = _RUN + " WHERE uid = ?"
+_OF_TYPE = " WHERE kind = 'j' AND label = ? AND coalesce(json_extract(data, '$.scope'), '') = ?"
+_OPENED = " AND run_id IS NOT NULL AND start_ns IS NOT NULL"
+NEWEST_OF_TYPE = _RUN + _OF_TYPE + _OPENED + " ORDER BY start_ns DESC, uid DESC LIMIT 1"
+"""The newest job of a type and ``key=``."""
+RUNNING_OF_TYPE = (
+    "SELECT uid FROM runs" + _OF_TYPE + _OPENED + " AND status = 'Running' ORDER BY start_ns DESC LIMIT 1"
+)
+CLIENTS_OF_JOB = "SELECT label FROM runs WHERE job = ? AND kind = 'c'"
+DONE_CLIENTS = """
+SELECT c.uid, c.kind, c.job, c.label, c.run_id, c.status, c.start_ns, c.end_ns, c.data, j.run_id
+FROM runs j JOIN runs c ON c.job = j.uid AND c.kind = 'c'
+WHERE j.kind = 'j' AND j.label = :type AND j.uid <> :but AND (j.end_ns IS NULL OR j.end_ns >= :since)
+AND c.status = 'Completed' AND c.end_ns >= :since
+"""
+"""The client runs that jobs of a type have Completed since an instant."""
 CLIENT_RUNS_OF_JOB = _RUN + " WHERE job = ? AND kind = 'c' AND start_ns IS NOT NULL ORDER BY start_ns, uid"
 CLIENT_RUN_BY_RUN_ID = (
     "SELECT c.uid FROM runs j JOIN runs c ON c.uid = j.uid || '/' || substr(:text, length(j.run_id) + 2)"
@@ -74,6 +89,7 @@ CLIENT_RUN_BY_RUN_ID = (
 )
 """The client run people call ``:text``: looked up by both halves, never taken apart on a hyphen."""
 PARTS_OF_RUN = _PART + " WHERE run = ?"
+TOPS_OF_JOB = _PART + " WHERE kind <> 'o' AND run IN (SELECT uid FROM runs WHERE job = ?)"
 PARTS_OF_JOB = _PART + " WHERE run IN (SELECT uid FROM runs WHERE job = ?)"
 TOLD_OF_RUN = _ENTRY + " WHERE job = ? AND run = ? AND kind IN ('note', 'skip', 'error') LIMIT 20000"
 TOLD_OF_JOB = _ENTRY + " WHERE job = ? AND kind IN ('note', 'skip', 'error') LIMIT 200000"
@@ -113,6 +129,8 @@ ENDED = "SELECT uid FROM runs WHERE status <> 'Running'"
 ENDED_SINCE = _RUN + " WHERE version > ? AND status <> 'Running'"
 """Runs that have ended and were changed since a version of the ledger."""
 FACT = "SELECT value FROM facts WHERE name = ?"
+FORGET_CANCEL = "DELETE FROM cancels WHERE run = :job OR (run >= :job || '/' AND run < :job || '0')"
+"""Of a job and its client runs: ``0`` is the character after ``/``."""
 PUT_FACT = "INSERT OR REPLACE INTO facts VALUES (?, ?)"
 
 # --- deliveries: what each destination shows

@@ -9,6 +9,7 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 
 from jobspan.ledger import codec, queries
+from jobspan.ledger.history import History
 from jobspan.ledger.spending import UsageBy, month_range, usage_rows
 from jobspan.ledger.store import select_many
 from jobspan.model.entry import Entry
@@ -135,6 +136,11 @@ class LedgerReader:
         """Return the derived status of a run, by its inside name."""
         run = self._run(uid)
         return None if run is None else run.status
+
+    @property
+    def history(self) -> History:
+        """What a new job asks of the jobs before it."""
+        return History(self._connection)
 
     def has_part(self, uid: str) -> bool:
         """Whether a part of this name was opened."""

@@ -11,7 +11,8 @@ An event is one JSON object on one line. Every event has::
 and by kind::
 
     process   who writes this journal: process, host, pid, ... (the first record of each journal)
-    open      kind j|c|o, job, name, parent, top, id, part, attempt, lane, deadline, to, free, of, expect
+    open      kind j|c|o, job, name, parent, top, id, part, attempt, lane, deadline, to, free, of, expect,
+              retry: the part it is another attempt of; scope: the ``key=`` of a job
     add       c {counter: delta}; x
     detach    deadline: it is ended elsewhere, by a part that is `of` it
     link      key: an id from elsewhere by which the part is found

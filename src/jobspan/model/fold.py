@@ -126,6 +126,7 @@ class Fold:
         if part.kind == JOB:
             job = self.space.job(part.job or "")
             job.run_id = job.run_id or event.get("id")
+            job.scope = job.scope or event.get("scope") or ""
         if part.stashed:
             part.stashed = False
             for later in self.space.unstash(part.uid):
@@ -179,6 +180,7 @@ def _read_open(part: Part, event: Event, process: str | None) -> None:
     part.top = event.get("top") if part.kind == OPERATION else part.uid
     part.parent = event.get("parent")
     part.of = event.get("of")
+    part.retry_of = event.get("retry")
     part.free = bool(event.get("free"))
     part.passive = bool(event.get("passive"))
     part.process = None if part.free else process

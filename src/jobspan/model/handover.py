@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from jobspan.model.part import Part
+from jobspan.model.part import Part, origin
 
 
 def standing(opened: Iterable[Part], seen: int = 0) -> list[Part]:
@@ -38,7 +38,9 @@ def meet(opened: Iterable[Part], seen: int) -> list[Part]:
 
 def entered(opened: Iterable[Part]) -> int:
     """Return how many parts were entered by themselves; attempts of one part count once."""
-    return len({part.name or part.uid for part in opened if part.of is None and not part.passive})
+    parts = list(opened)
+    by_uid = {part.uid: part for part in parts}
+    return len({origin(part, by_uid) for part in parts if part.of is None and not part.passive})
 
 
 def _is_in_time(part: Part, detached: dict[str, Part]) -> bool:

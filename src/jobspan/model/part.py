@@ -7,6 +7,7 @@ winner gives the results, all of them give the spend. An operation is a part bel
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -62,6 +63,8 @@ class Part:
     """Of the earliest open event."""
     of: str | None = None
     """The part it was attached to, from elsewhere."""
+    retry_of: str | None = None
+    """The part of an earlier attempt of the job that it is another attempt of."""
     detached: Stamp = NEVER
     """Of the latest detach event: since then it belongs to no process."""
     expected: int = 0
@@ -174,6 +177,14 @@ def overdue(deadline_ns: int) -> Ending:
     return Ending(Left.TIMED_OUT, deadline_ns, "DeadlineExceeded", "its deadline passed")
 
 
+def origin(part: Part, by_uid: Mapping[str, Part]) -> str:
+    """Return what is equal for the attempts of one part: its name, else the uid of the first attempt."""
+    first = part if part.retry_of is None else by_uid.get(part.retry_of)
+    if first is None:
+        return part.retry_of or ""
+    return first.name or first.uid
+
+
 def winners(parts: list[Part]) -> tuple[list[Part], int]:
     """Return the winning attempt of every part, and the largest number of attempts of one part.
 
@@ -181,11 +192,40 @@ def winners(parts: list[Part]) -> tuple[list[Part], int]:
     """
     if len(parts) == 1:
         return parts, 1
+    by_uid = {part.uid: part for part in parts}
     detached = {part.uid for part in parts if part.is_detached}
     groups: dict[tuple[str, str], list[Part]] = {}
     for part in parts:
         # Whoever attaches to a detached part is one more try of what was left to be done there.
-        origin = f"{part.of}+" if part.of in detached else ""
-        groups.setdefault((part.name, origin or ("" if part.name else part.uid)), []).append(part)
-    chosen = [max(group, key=Part.winning_order) for group in groups.values()]
-    return chosen, max(len(group) for group in groups.values())
+        taken = part.of if part.of in detached and part.retry_of is None else None
+        place = (part.name, f"{taken}+") if taken else (origin(part, by_uid), "")
+        groups.setdefault(place, []).append(part)
+    best = {place: max(group, key=Part.winning_order) for place, group in groups.items()}
+    if detached and any(part.retry_of in by_uid for part in parts):
+        _retry_handed_over(groups, best, detached)
+    return list(best.values()), max(len(group) for group in groups.values())
+
+
+def _retry_handed_over(
+    groups: dict[tuple[str, str], list[Part]], best: dict[tuple[str, str], Part], detached: set[str]
+) -> None:
+    """Have a later attempt of a detached part compete with those who attached to it, too.
+
+    What it does stands for the whole: for what was done before the detaching, and for what came after.
+    """
+    attached = {place: part for place, part in best.items() if place[1]}
+    ranks: dict[str | None, int] = {}
+    for part in attached.values():
+        ranks[part.of] = max(ranks.get(part.of, 0), part.winning_order()[0])
+
+    def order(part: Part) -> tuple[int, int, int, str]:
+        rank, attempt, started_ns, uid = part.winning_order()
+        return (max(rank, ranks.get(uid, 0)), attempt, started_ns, uid)
+
+    for place, group in groups.items():
+        if not place[1]:
+            best[place] = max(group, key=order)
+            lost = {part.uid for part in group if part.uid in detached} - {best[place].uid}
+            for other, part in attached.items():
+                if part.of in lost:
+                    best.pop(other, None)

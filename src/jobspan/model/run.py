@@ -31,6 +31,8 @@ class Run:
     label: str = ""
     run_id: str | None = None
     destinations: tuple[str, ...] = ()
+    scope: str = ""
+    """Of a job: its ``key=``, by which jobs of one type are told apart for resume and overlap."""
     start_ns: int | None = None
 
     status: Status = Status.RUNNING

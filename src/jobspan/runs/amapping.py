@@ -12,7 +12,7 @@ from jobspan.exceptions import DeadlineExceeded
 from jobspan.runs.deadline import first_deadline, seconds_left
 from jobspan.runs.job import JobRun
 from jobspan.runs.kinds import ClientRun
-from jobspan.runs.mapping import Plan, outcome
+from jobspan.runs.mapping import Plan, left_out, outcome
 from jobspan.runs.option import Duration, whole_number
 from jobspan.runs.outcome import ClientOutcome
 
@@ -84,6 +84,8 @@ async def _work(plan: Plan, place: int, client: Any) -> ClientOutcome[Any, Any]:
     for attempt in count(1):
         plan.job.checkpoint()
         run = plan.new_run(place, client, attempt)
+        if (before := left_out(plan.job, run, client)) is not None:
+            return before
         try:
             with run:
                 value = await _call(plan, run, client)

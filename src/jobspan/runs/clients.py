@@ -42,6 +42,9 @@ def _loop(
     for number, client in enumerate(clients, 1):
         job.checkpoint()
         run = client_run_for(job, client, key, seconds, where=f"client {number} of the loop")
+        if run.is_done and job.resumption is not None:
+            job.resumption.leave_out(run)
+            continue
         run.swallows = swallows
         yield run
         run.leave_context()

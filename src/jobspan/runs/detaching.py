@@ -55,14 +55,25 @@ def seal_job(job: JobRun) -> None:
     _write(job, {"expect": 1}, close=True)
 
 
+def seal_earlier(job: JobRun) -> None:
+    """Say that what earlier attempts of a job expected will not come: this attempt says what it expects."""
+    name = f"{job.job_uid}#expected"
+    job.owner_runtime.emit(
+        {
+            **{"e": "close", "w": f"{name}.{os.urandom(8).hex()}", "p": name, "q": 0},
+            **{"t": _clock.now_ns(), "how": "ok"},
+        }
+    )
+
+
 @guarded("job.expect")
 def _write(job: JobRun, more: dict[str, Any], *, close: bool) -> None:
     """Write to the one part of a job that stands for what it expects."""
     if not job.job_uid:
         return
-    uid = job.job_uid
+    uid, name = job.job_uid, f"{job.expecting_uid}#expected"
     owner = job.owner_runtime
-    stamp = {"w": f"{uid}#expected.{os.urandom(8).hex()}", "p": f"{uid}#expected"}
+    stamp = {"w": f"{name}.{os.urandom(8).hex()}", "p": name}
     now = _clock.now_ns()
     opening = {"e": "open", "kind": "j", "job": uid, "name": "", "free": 1, **more}
     owner.emit({**stamp, "q": 0, "t": now, **opening})

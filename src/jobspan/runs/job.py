@@ -13,6 +13,7 @@ from jobspan.exceptions import LedgerError
 from jobspan.model.status import EXIT_CODES, Status, combine, success_rank
 from jobspan.runs.detachable import Detachable, of_text
 from jobspan.runs.handle import RunHandle
+from jobspan.runs.naming import client_of
 from jobspan.runs.option import Duration
 from jobspan.spans import names
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from jobspan._composition import Runtime
     from jobspan.runs.kinds import ClientRun
     from jobspan.runs.outcome import ClientOutcome
+    from jobspan.runs.resumption import Resumption
     from jobspan.runs.scope import ClientRunScope
 
 T = TypeVar("T")
@@ -33,7 +35,7 @@ class JobRun(Detachable):
     """One execution of a batch function. Made by ``job(...)``."""
 
     kind: ClassVar[str] = "job"
-    __slots__ = ("_attached_to", "_id", "_of", "_parts", "_started_ns", "_tally", "unentered")
+    __slots__ = ("_attached_to", "_id", "_of", "_parts", "_started_ns", "_tally", "resumption", "unentered")
 
     def __init__(self, runtime: Runtime, job_type: str, parent: RunHandle | None) -> None:
         super().__init__(runtime, job_type, parent)
@@ -45,6 +47,8 @@ class JobRun(Detachable):
         self._tally: Counter[Status] = Counter()
         self._parts: dict[tuple[str, str], Status] = {}
         """Of parts that may be tried again: the best status so far."""
+        self.resumption: Resumption | None = None
+        """Where it is another attempt of an earlier job: what was done there."""
         self.unentered = 0
         """Client runs that a loop gave out and that were never entered."""
         self._span_name = f"job {job_type}"
@@ -80,6 +84,11 @@ class JobRun(Detachable):
     def started_ns(self) -> int:
         """When the job was opened; 0 where that is not known."""
         return self._started_ns
+
+    @property
+    def expecting_uid(self) -> str:
+        """The part in whose name it says what it expects."""
+        return self.job_uid
 
     def expect(self, count: int, *, deadline: Duration | None = None) -> None:
         """Say that `count` more parts of client runs will come, from this or other processes.
@@ -123,6 +132,17 @@ class JobRun(Detachable):
         from jobspan.runs.scope import ClientRunScope
 
         return ClientRunScope(client_id, part=part, attempt=attempt, timeout=timeout, job=self)
+
+    def is_done(self, client_id: object, *, part: str | None = None) -> bool:
+        """Whether an earlier attempt of this job has Completed this client: its next part, or that `part`.
+
+        For loops of your own: `clients`, `map` and `amap` leave such clients out by themselves, and a
+        block entered for one is another attempt.
+        """
+        with guarded("job.is_done"):
+            if self.resumption is not None:
+                return self.resumption.is_done(client_of(self._runtime, client_id).text, part or "")
+        return False
 
     def clients(
         self,

@@ -30,6 +30,7 @@ class ClientRun(Detachable):
         "_skipped",
         "client",
         "client_note",
+        "is_done",
         "job",
         "lends",
         "owns_job",
@@ -57,6 +58,8 @@ class ClientRun(Detachable):
         self._attempt = attempt
         self._of = ""
         self._skipped = False
+        self.is_done = False
+        """Whether this part of it was Completed in an earlier attempt of the job."""
         self.swallows = False
         """Whether an `Exception` ends at the block: only in the loop of `clients`."""
         self.lends = False
@@ -116,6 +119,21 @@ class ClientRun(Detachable):
     def attach_to(self, of: str, part: str) -> None:
         """Have this run open one more part of a client run that was opened elsewhere."""
         self._of = of_text(of, part)
+
+    def try_again(self, first: str, attempts: int) -> None:
+        """Have this run be one more attempt of a part that an earlier attempt of the job has entered.
+
+        Args:
+            first: The part of the first attempt.
+            attempts: How many there were.
+        """
+        self._attempt += attempts
+        self._of += f',"retry":"{first}"' + ("" if self._part else f',"attempt":{self._attempt}')
+
+    @property
+    def part(self) -> str:
+        """The name of its part; empty: it has none."""
+        return self._part
 
     def asked_by(self) -> tuple[str, ...]:
         """Return the inside names by which this run is asked to cancel."""

@@ -93,6 +93,14 @@ class Plan:
         return self.seconds is not None or (in_pool and first_deadline(self.job) is not None)
 
 
+def left_out(job: JobRun, run: ClientRun, client: Any) -> ClientOutcome[Any, Any] | None:
+    """Return the outcome of a client that an earlier attempt of the job has Completed."""
+    if not run.is_done or job.resumption is None:
+        return None
+    job.resumption.leave_out(run)
+    return ClientOutcome(client, run.name, Status.COMPLETED, None, None, 0)
+
+
 def outcome(
     run: ClientRun, client: Any, value: Any, error: Exception | None, attempt: int
 ) -> ClientOutcome[Any, Any]:
@@ -209,6 +217,8 @@ def _work(plan: Plan, call: Call, place: int, client: Any) -> ClientOutcome[Any,
     for attempt in count(1):
         plan.job.checkpoint()
         run = plan.new_run(place, client, attempt)
+        if (before := left_out(plan.job, run, client)) is not None:
+            return before
         plan.at_work[run] = None
         try:
             value = _in_run(plan, call, client, run)

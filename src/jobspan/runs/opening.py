@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -13,8 +14,10 @@ from jobspan.exceptions import UsageError
 from jobspan.runs.current import live_run
 from jobspan.runs.handle import RunHandle
 from jobspan.runs.inert import InertClientRun, InertJobRun, InertOperation, Reentry
+from jobspan.runs.job_plan import JobPlan
 from jobspan.runs.kinds import ClientRun, JobRun, Operation
 from jobspan.runs.naming import client_of, name_text
+from jobspan.runs.planned import PlannedJob
 
 _JOB, _CLIENT_RUN, _OPERATION = guarded("job.open"), guarded("client_run.open"), guarded("operation.open")
 _NONE = cast("Runtime", None)
@@ -38,11 +41,14 @@ def inert_operation(name: str) -> InertOperation:
     return InertOperation(_NONE, name, inert_job(), inert_job())
 
 
-def new_job(job_type: str, timeout_seconds: float | None) -> JobRun:
+def new_job(job_type: str, timeout_seconds: float | None, plan: JobPlan | None = None) -> JobRun:
     """Return a fresh job. Inside another job it is a job of its own, that only knows its parent."""
     with _JOB:
         owner = runtime()
         if owner.enabled:
+            if plan is not None or "JOBSPAN_RESUME" in os.environ:
+                name = name_text(owner, job_type)
+                return PlannedJob(owner, name, live_run(), plan or JobPlan(), timeout_seconds)
             run = JobRun(owner, name_text(owner, job_type), live_run())
             set_deadline(run, timeout_seconds)
             return run
@@ -145,7 +151,10 @@ def _client_run(
     if home is None:
         home = JobRun(owner, name_text(owner, implicit), around)
     parent = around if around is not None and around.is_within(home.uid) else home
-    return ClientRun(owner, client_id, home, parent, part=part, attempt=attempt, owns_job=owns_job)
+    run = ClientRun(owner, client_id, home, parent, part=part, attempt=attempt, owns_job=owns_job)
+    if home.resumption is not None:
+        home.resumption.assign(run)
+    return run
 
 
 def _without_id(client: object, job: JobRun | None, where: str, error: UsageError) -> InertClientRun:

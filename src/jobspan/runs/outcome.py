@@ -21,7 +21,8 @@ class ClientOutcome(Generic[T, R]):
         status: Of the last attempt.
         value: What the function returned; None if it failed.
         error: The exception of the last attempt; None if it returned.
-        attempts: How many attempts were made.
+        attempts: How many attempts were made; 0 where the client was left out, for an earlier attempt
+            of the job has Completed it.
     """
 
     client: T

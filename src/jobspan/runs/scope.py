@@ -14,6 +14,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 from jobspan.exceptions import UsageError
 from jobspan.runs.handle import RunHandle
 from jobspan.runs.inert import Reentry
+from jobspan.runs.job_plan import QUEUE, SKIP, plan_of
 from jobspan.runs.kinds import ClientRun, JobRun, Operation
 from jobspan.runs.naming import check_client
 from jobspan.runs.opening import new_client_run, new_job, new_operation
@@ -126,11 +127,32 @@ class Scope(Generic[H]):
 class JobScope(Scope[JobRun]):
     """What ``job(...)`` returns."""
 
-    __slots__ = ("_job_type",)
+    __slots__ = ("_job_type", "_plan")
 
-    def __init__(self, job_type: str | None, *, timeout: Duration | None = None) -> None:
+    def __init__(
+        self,
+        job_type: str | None,
+        *,
+        timeout: Duration | None = None,
+        key: str | int | None = None,
+        resume: str | None = None,
+        resume_within: Duration | None = None,
+        overlap: str | None = None,
+        queue_timeout: Duration | None = None,
+    ) -> None:
         super().__init__(timeout)
         self._job_type = None if job_type is None else name_of(job_type, "a job type")
+        self._plan = plan_of(key, resume, resume_within, overlap, queue_timeout)
+
+    @property
+    def skips(self) -> bool:
+        """Whether a decorated function is not called while another job of its type and key runs."""
+        return self._plan is not None and self._plan.overlap == SKIP
+
+    @property
+    def waits(self) -> bool:
+        """Whether a call waits until no other job of its type and key runs."""
+        return self._plan is not None and self._plan.overlap == QUEUE
 
     def __repr__(self) -> str:
         return f"job({self._job_type!r})"
@@ -143,11 +165,11 @@ class JobScope(Scope[JobRun]):
         """
         if self._job_type is None:
             raise UsageError('a with block needs a job type: with job("lead_scoring"):')
-        return new_job(self._job_type, self._timeout)
+        return new_job(self._job_type, self._timeout, self._plan)
 
     def run_for(self, function_name: str) -> JobRun:
         """Return a fresh job for one call of a decorated function."""
-        return new_job(self._job_type or function_name, self._timeout)
+        return new_job(self._job_type or function_name, self._timeout, self._plan)
 
 
 class ClientRunScope(Scope[ClientRun]):
