@@ -118,11 +118,36 @@ def test_a_witness_without_a_run_does_not_double_a_call_of_a_run(fresh: Fresh, t
     assert tokens(fresh) == {"A": None, "B": 120}
 
 
-def test_a_call_of_no_known_job_is_counted_nowhere_and_said(fresh: Fresh, tracer: trace.Tracer) -> None:
+def test_a_call_that_could_be_of_several_jobs_is_in_a_job_of_its_own(
+    fresh: Fresh, tracer: trace.Tracer
+) -> None:
+    with jobspan.job("one"), jobspan.job("other"):
+        for _ in range(2):
+            on_a_thread(lambda: call(tracer, Context()))
+        on_a_thread(lambda: list(jobspan.track_stream(iter([{"usage": {"prompt_tokens": 7}}]))))
     with jobspan.job("one"), jobspan.job("other"):
         on_a_thread(lambda: call(tracer, Context()))
-    assert [job.total_tokens for job in fresh.jobs()] == [None, None]
-    assert "usage.unattributed" in jobspan.health().reasons
+    found: dict[str, list[int | None]] = {}
+    for job in fresh.jobs():
+        found.setdefault(job.job_type, []).append(job.total_tokens)
+    assert found == {"one": [None] * 2, "other": [None] * 2, "unattributed": [247, 120]}
+    held = [job for job in fresh.jobs() if job.job_type == "unattributed"]
+    assert {job.status for job in held} == {"Completed"}
+    assert all("several jobs were open" in job.system_notes for job in held)
+    with jobspan._runtime.runtime().reading(10) as reader:
+        assert sum(row.total_tokens or 0 for row in reader.usage("job")) == 367
+
+
+def test_a_call_beneath_a_foreign_root_is_not_lost_when_several_jobs_are_open(
+    fresh: Fresh, tracer: trace.Tracer
+) -> None:
+    def beneath_a_root() -> None:
+        with tracer.start_as_current_span("request", Context()):
+            call(tracer)
+
+    with jobspan.job("one"), jobspan.job("other"):
+        on_a_thread(beneath_a_root)
+    assert sorted((job.job_type, job.total_tokens) for job in fresh.jobs())[-1] == ("unattributed", 120)
 
 
 def test_the_global_provider_is_found_whenever_it_is_set(

@@ -80,6 +80,7 @@ def instrument(module: Any) -> None:
         callback = _callback(module, UsageBook())
         module.callbacks.append(callback)
         setattr(module, _MARK, callback)
+        usage_processor.litellm_is_booked = True
 
 
 def uninstrument(module: Any) -> None:
@@ -92,6 +93,7 @@ def uninstrument(module: Any) -> None:
             if held and callback in held:
                 held.remove(callback)
         delattr(module, _MARK)
+        usage_processor.litellm_is_booked = False
 
 
 def _callback(module: Any, book: UsageBook) -> Any:

@@ -96,7 +96,10 @@ def with_given(reading: Reading, given: Reading) -> Reading:
 def home_of_call() -> tuple[Home | None, str]:
     """Return the run a call belongs to that is made here, and how it was guessed if nothing says it."""
     home = roster.live()
-    return (home, "") if home is not None and home.is_known else roster.guess()
+    if home is not None and home.is_known:
+        return home, ""
+    guessed = roster.guess()
+    return roster.last_resort() if guessed[0] is None else guessed
 
 
 def book_reading(home: Home, reading: Reading, by: str = "") -> None:

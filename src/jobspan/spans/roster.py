@@ -74,6 +74,8 @@ class Roster:
     def __init__(self) -> None:
         self.live: Callable[[], Home | None] = _nowhere
         """Gives the innermost run of the context of the caller; set by who keeps that context."""
+        self.bucket: Callable[[], Home | None] = _nowhere
+        """Gives the job for calls that could be of several jobs; set by who opens jobs."""
         self.open: weakref.WeakValueDictionary[int, Home] = weakref.WeakValueDictionary()
         """Weak: a run that was abandoned without being left must not stay open here for ever."""
         self.is_empty = True
@@ -105,10 +107,17 @@ class Roster:
         """Return the run whose own span this is."""
         return self.open.get(span_id) or self._closed.get(span_id) or self._closed_before.get(span_id)
 
+    def last_resort(self) -> tuple[Home | None, str]:
+        """Return where a call goes that no run can be found for: the bucket, if any job is open here."""
+        if any(home.level == "job" for home in list(self.open.values())):
+            return self.bucket(), "job"
+        return None, ""
+
     def guess(self) -> tuple[Home | None, str]:
         """Return where a call without any context goes: the only open client run, else the only job.
 
-        With it, how that was found: "only" or "job". None where several jobs are open, or none is.
+        With it, how that was found: "only" or "job". None where several jobs are open (then there is the
+        `bucket`), or none is.
         """
         homes = list(self.open.values())
         clients = {home.client_key: home for home in homes if home.level == "client_run"}

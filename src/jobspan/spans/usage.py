@@ -9,7 +9,6 @@ ancestors, when they end, turn out to lead elsewhere. No text of a message is ev
 from __future__ import annotations
 
 import json
-import logging
 import re
 import weakref
 from json.encoder import encode_basestring_ascii as quote
@@ -19,9 +18,10 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanContext, StatusCode
 
 from jobspan import _clock
-from jobspan._guard import guard, guarded
+from jobspan._guard import guarded
 from jobspan.model.usage import attribute
 from jobspan.model.usage.fact import LLM, UsageFact
+from jobspan.model.usage.identity import LITELLM
 from jobspan.model.usage.normalise import normalise
 from jobspan.spans.roster import Home, roster
 from jobspan.spans.span import RunSpan
@@ -57,6 +57,8 @@ class UsageSpanProcessor(SpanProcessor):
         self._movable = 0
         self._by_hand: dict[str, None] = {}
         """Runs whose calls our LiteLLM callback has seen: what is written on their spans is known."""
+        self.litellm_is_booked = False
+        """Whether our callback is registered with LiteLLM."""
         self._providers: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def attach(self, provider: object) -> bool:
@@ -152,8 +154,11 @@ class UsageSpanProcessor(SpanProcessor):
             if home is None or not home.is_known:
                 home, by = roster.guess()
             if home is None and not unknown:
-                _tell_unattributed()
-                return
+                if self.litellm_is_booked and fact.scope == LITELLM:
+                    return  # its streams end in a thread without context; our callback had it
+                home, by = roster.last_resort()
+                if home is None:
+                    return
         text = fact_json(home or next(iter(roster.open.values()), None), fact)
         if home is not None:
             _book(home, text, by)
@@ -202,8 +207,10 @@ class UsageSpanProcessor(SpanProcessor):
         if self._movable < _MOST_MOVABLE:
             known.extend(booked)
             self._movable += len(booked)
+        else:
+            _leave(booked)
         if len(waiting) > _MOST_WAITING:
-            self._forget(next(iter(waiting)))
+            _leave(self._forget(next(iter(waiting)))[1])
         if ancestor in self._links:  # it ended on another thread meanwhile
             self._lead_on(trace_id, ancestor)
 
@@ -226,8 +233,8 @@ class UsageSpanProcessor(SpanProcessor):
                 _move(one, home)
         elif unknown and unknown != span_id:
             self._wait(trace_id, unknown, homes, booked)
-        elif any(before is None for *_, before in booked):
-            _tell_unattributed()
+        else:
+            _leave(booked)
 
 
 def _move(booked: Booked, home: Home) -> None:
@@ -282,10 +289,12 @@ def _rarely_said(fact: UsageFact) -> str:
     return json.dumps({key: str(value) if key == "c" else value for key, value in given.items()})[1:-1]
 
 
-def _tell_unattributed() -> None:
-    if roster.open:
-        text = "an LLM call was not counted: it has no context, and several jobs are open"
-        guard.note("usage.unattributed", text, level=logging.INFO)
+def _leave(booked: list[Booked]) -> None:
+    """Book facts whose ancestors lead to no run, and that are nowhere yet, where nothing is lost."""
+    for text, _, _, _, before in booked:
+        home, by = roster.last_resort() if before is None else (None, "")
+        if home is not None:
+            _book(home, text, by)
 
 
 usage_processor = UsageSpanProcessor()
