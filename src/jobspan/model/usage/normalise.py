@@ -63,24 +63,12 @@ def normalise(
     used = bool(prompt or completion or total)
     if not used and (aggregate or not (_is_call(get) or manual) or failed or get(attribute.ERROR_TYPE)):
         return None
-    metered = used or cost is not None
     read = write = reasoning = None
     provider = _first_text(get, attribute.PROVIDER)
     if used:
-        read = _first(get, attribute.CACHE_READ)
-        write = _first(get, attribute.CACHE_WRITE)
-        reasoning = _first(get, attribute.REASONING)
-        prompt, completion = whole_counts(
-            prompt,
-            completion,
-            total,
-            cached=(read or 0) + (write or 0),
-            reasoning=reasoning or 0,
-            exclusive=scope in attribute.CACHE_EXCLUSIVE_SCOPES,
-            google=bool(read or write) and _is_google(scope, provider),
-        )
-    elif metered:  # images and the like: money without tokens
-        prompt = completion = 0
+        prompt, completion, read, write, reasoning = _parts(get, prompt, completion, total, scope, provider)
+    else:  # images and the like may cost money without tokens
+        prompt = completion = None if cost is None else 0
     request_model = _text(get(attribute.REQUEST_MODEL))
     model = _first_text(get, attribute.RESPONSE_MODEL) or request_model
     return UsageFact(
@@ -91,8 +79,8 @@ def normalise(
         start_ns,
         end_ns,
         AGGREGATE if aggregate else LLM,
-        prompt if metered else None,
-        completion if metered else None,
+        prompt,
+        completion,
         read,
         write,
         reasoning,
@@ -101,9 +89,28 @@ def normalise(
         model,
         request_model if request_model != model else None,
         None if aggregate else _response_id(get),
-        metered,
+        prompt is not None,
         manual,
     )
+
+
+def _parts(
+    get: Get, prompt: int | None, completion: int | None, total: int | None, scope: str, provider: str | None
+) -> tuple[int, int, int | None, int | None, int | None]:
+    """Return (all input, all generated, cache read, cache written, reasoning) tokens of a call."""
+    read = _first(get, attribute.CACHE_READ)
+    write = _first(get, attribute.CACHE_WRITE)
+    reasoning = _first(get, attribute.REASONING)
+    prompt, completion = whole_counts(
+        prompt,
+        completion,
+        total,
+        cached=(read or 0) + (write or 0),
+        reasoning=reasoning or 0,
+        exclusive=scope in attribute.CACHE_EXCLUSIVE_SCOPES,
+        google=bool(read or write) and _is_google(scope, provider),
+    )
+    return prompt, completion, read, write, reasoning
 
 
 def whole_counts(
