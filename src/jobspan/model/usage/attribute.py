@@ -52,6 +52,9 @@ REQUEST_TYPE = "llm.request.type"
 OPENINFERENCE_KIND = "openinference.span.kind"
 TRACELOOP_KIND = "traceloop.span.kind"
 
+AGENT_NAMES = ("gen_ai.agent.name", "agent_name")
+"""Of a span that says nothing else of its kind, these say that it is an agent (pydantic-ai 1.75)."""
+
 RESPONSE_MODEL = ("gen_ai.response.model", "llm.model_name", "embedding.model_name")
 REQUEST_MODEL = "gen_ai.request.model"
 PROVIDER = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")

@@ -201,6 +201,14 @@ def _is_aggregate(get: Get) -> bool:
         or (isinstance(kind, str) and kind in attribute.AGGREGATE_KINDS)
         or (isinstance(task, str) and task in attribute.AGGREGATE_TRACELOOP_KINDS)
         or get(attribute.AGGREGATE) is True
+        or (operation is kind is task is None and _is_nameless_agent(get))
+    )
+
+
+def _is_nameless_agent(get: Get) -> bool:
+    """Tell whether a span without any operation or kind names an agent."""
+    return get(attribute.REQUEST_TYPE) is None and any(
+        get(name) is not None for name in attribute.AGENT_NAMES
     )
 
 
