@@ -430,3 +430,13 @@ def test_loops_of_parents_are_harmless() -> None:
 def test_nothing_gives_nothing() -> None:
     assert resolve([]) == resolve(iter(()), links={})
     assert resolve([]).calls == ()
+
+
+@pytest.mark.parametrize("whole", [NATIVE, TL_ANTHROPIC])
+def test_who_missed_the_prompt_saw_the_same_call(whole: str) -> None:
+    """LangChain reads a stream of Anthropic's by its last event."""
+    seen = [fact(whole, 100, 20, at=(5, 95)), fact(whole, 130, 20, at=(205, 295))]
+    half = [fact(OI_LANGCHAIN, 0, 20, at=(0, 100)), fact(TL_LANGCHAIN, 0, 20, at=(0, 100))]
+    assert counted(*seen, *half) == (2, 230, 40)
+    assert counted(*half) == (1, 0, 20)
+    assert counted(*seen, fact(OI_LANGCHAIN, 0, 21, at=(0, 100))) == (3, 230, 61)

@@ -61,10 +61,11 @@ class Groups:
         """Return the witnesses, those that are believed first at the head."""
         return sorted(self.members(index), key=self._voice)
 
-    def _voice(self, index: int) -> tuple[bool, int, int, int]:
+    def _voice(self, index: int) -> tuple[bool, bool, int, int, int]:
         fact = self.facts[index]
         latest = -fact.end_ns if fact.manual else 0
-        return (not fact.metered, rank(fact), latest if fact.manual else -fact.total, index)
+        half = not fact.prompt and bool(fact.completion)
+        return (not fact.metered, half, rank(fact), latest if fact.manual else -fact.total, index)
 
     def scopes(self, index: int) -> frozenset[str]:
         """Return which emitters witnessed the call."""

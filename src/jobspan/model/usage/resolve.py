@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 from jobspan.model.usage.aggregate import counted_aggregates
 from jobspan.model.usage.call import Call, call_of, silent_call
-from jobspan.model.usage.cousin import join_equal
+from jobspan.model.usage.cousin import join_cousins, join_equal
 from jobspan.model.usage.fact import LLM, UsageFact
 from jobspan.model.usage.group import Groups
 from jobspan.model.usage.identity import is_witness, on_own_span, unique_id
 from jobspan.model.usage.nest import join_nested
+from jobspan.model.usage.side import Side, overlap_gap
 from jobspan.model.usage.silent import join_streams, silent_calls
 from jobspan.model.usage.tree import SpanKey, SpanTree
 
@@ -53,6 +54,7 @@ def resolve(facts: Iterable[UsageFact], *, links: Mapping[SpanKey, str | None] |
     join_streams(groups, known)
     join_nested(groups, above)
     _join_equal_usage(groups)
+    _join_without_prompt(groups)
     heard = [i for i, fact in enumerate(known) if is_witness(fact) and i not in groups.dropped]
     sums = counted_aggregates(groups, tree, above, heard)
     silent = silent_calls(groups, above, {*heard, *sums})
@@ -110,3 +112,19 @@ def _join_equal_usage(groups: Groups) -> None:
     for usage in sorted(buckets):
         if len(buckets[usage]) > 1:
             join_equal(groups, buckets[usage])
+
+
+def _join_without_prompt(groups: Groups) -> None:
+    """Join calls of which only generated tokens were seen with those that were seen whole.
+
+    LangChain reads a stream of Anthropic's by its last event, which need not repeat the input (measured).
+    """
+    heard = {groups.root(i) for i, fact in enumerate(groups.facts) if is_witness(fact)}
+    usages = {root: groups.usages(root) for root in heard}
+    halves = {root for root, seen in usages.items() if all(not prompt and out for prompt, out in seen)}
+
+    def gap(one: Side, other: Side) -> int | None:
+        return overlap_gap(one, other) if (one.root in halves) != (other.root in halves) else None
+
+    for out in sorted({out for root in halves for _, out in usages[root]}):
+        join_cousins(groups, [root for root in heard if any(o == out for _, o in usages[root])], gap)
