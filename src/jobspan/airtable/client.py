@@ -155,15 +155,17 @@ class AirtableClient:
         *,
         starting: tuple[str, Sequence[str]],
         words: tuple[str, Sequence[str]],
+        lacking: tuple[str, str] | None,
         fields: Sequence[str],
         by_id: bool,
     ) -> list[Json]:
-        """Return at most 100 records whose one field begins with a text, and whose other says a word.
+        """Return at most 100 records, one field of which begins so, another says a word or lacks a text.
 
         Args:
             table: Name or id.
             starting: The name of a field, and the beginnings.
             words: The name of a field, and the words, in lower case.
+            lacking: The name of a field, and the text.
             fields: What to return.
             by_id: The answer names fields by id.
 
@@ -171,8 +173,10 @@ class AirtableClient:
             DeliveryError: It failed.
         """
         begins = OR(*(EQ(FIND(each, Field(starting[0])), 1) for each in starting[1]))
-        says = OR(*(EQ(LOWER(Field(words[0])), each) for each in words[1]))
-        return self._select(table, AND(begins, says), fields, by_id)
+        says: list[Formula] = [EQ(LOWER(Field(words[0])), each) for each in words[1]]
+        if lacking is not None:
+            says.append(EQ(FIND(lacking[1], Field(lacking[0])), 0))
+        return self._select(table, AND(begins, OR(*says)), fields, by_id)
 
     def _select(self, table: str, formula: Formula, fields: Sequence[str], by_id: bool) -> list[Json]:
         url = self._api.build_url(self._base_id, table)

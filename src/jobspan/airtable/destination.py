@@ -8,20 +8,19 @@ from typing import Any, cast
 
 from jobspan import _clock
 from jobspan.airtable import fields as columns
-from jobspan.airtable import notes, ownership
+from jobspan.airtable import notes, ownership, sharing
 from jobspan.airtable.client import AirtableClient
 from jobspan.airtable.fields import CLIENT_RUNS, JOBS, Field, Record
 from jobspan.airtable.known import KnownBase
 from jobspan.airtable.schema import Column
 from jobspan.airtable.settings import AirtableSettings
 from jobspan.ledger.outbox import Outbox
-from jobspan.model.delivery import Cells, Delivery, Lookup, Seen, Whose, Write
+from jobspan.model.delivery import SHARES, Cells, Delivery, Lookup, Seen, Whose, Write
 from jobspan.model.record import instant_text
 from jobspan.model.rendering import NotesEnding
 from jobspan.model.status import Status
 
 MOST_ROWS = 10
-_READ_FIELDS = ("run_id", "status", "system_notes", "start_time", "job_type")
 
 
 class AirtableDestination:
@@ -127,26 +126,78 @@ class AirtableDestination:
         return [self._seen(kind, record) for record in found]
 
     def _read_columns(self, kind: str) -> list[str]:
-        found = (self._base.column(kind, each) for each in _READ_FIELDS)
+        found = (self._base.column(kind, each) for each in self._base.table(kind).columns)
         return [column.id for column in found if column is not None]
+
+    # --- what other ledgers know, too
+
+    def is_others(self, row: Seen) -> bool:
+        """Whether another ledger wrote the row last."""
+        mark = ownership.find_mark(row.cells.get("system_notes"))
+        return mark is not None and mark.ledger != self._ledger
+
+    def joined(
+        self, record: Record, delivery: Delivery, cells: Cells, seen: Seen | None
+    ) -> tuple[Cells, Cells | None]:
+        """Return what a row is to show, and the shares of other ledgers in it; None: it is ours alone."""
+        if not delivery.is_shared:
+            return cells, None
+        shares = self._shares(delivery, seen)
+        status = sharing.joined_status(record.status, shares.values(), alone=self._settings.adopt == "all")
+        known: Cells = (seen.cells if seen is not None else None) or delivery.cells or {}
+        found = {name: value for name, value in cells.items() if value is not None or name not in known}
+        numbers = [each.name for each in self._base.fields[delivery.kind] if each.kind == "number"]
+        own = sharing.share_of(record.status, {name: cells.get(name) for name in numbers})
+        for name in numbers:
+            if name in cells:
+                found[name] = sharing.total(cells[name], name, shares.values())
+        if (label := self._base.label(delivery.kind, status)) is not None and "status" in cells:
+            found["status"] = label
+        if status is Status.RUNNING and "end_time" in cells:
+            found["end_time"] = None
+        if "start_time" in cells:
+            found["start_time"] = min(filter(None, [cells["start_time"], known.get("start_time")]))
+        if text := str(found.get("system_notes") or ""):
+            for ledger, share in {**shares, self._ledger: own}.items():
+                text = notes.with_line(text, sharing.line(ledger, share))
+            found["system_notes"] = text
+        return found, shares
+
+    def _shares(self, delivery: Delivery, seen: Seen | None) -> dict[str, sharing.Share]:
+        shares: dict[str, sharing.Share] = dict((delivery.cells or {}).get(SHARES) or {})
+        if seen is None:
+            return shares
+        mark = ownership.find_mark(seen.cells.get("system_notes"))
+        has_spoken = mark is not None and mark.ledger != self._ledger and delivery.sent > 0
+        fields = [each.name for each in self._base.fields[delivery.kind] if each.kind == "number"]
+        status = self._base.status_of(delivery.kind, seen.cells.get("status"))
+        unmarked = delivery.sent == 0 and bool(seen.remote_id)
+        there = sharing.others(seen, self._ledger, status, fields, unmarked=unmarked)
+        for ledger, share in there.items():
+            was_alive = bool(shares.get(ledger, {}).get("alive"))
+            is_speaker = has_spoken and mark is not None and ledger == mark.ledger
+            shares[ledger] = {**share, "alive": was_alive or is_speaker}
+        return shares
 
     def looks(self, kind: str) -> bool:
         """Whether rows can be asked for by run id and Status."""
         return self._base.has_run_ids(kind) and self._base.column(kind, "status") is not None
 
     def touched(self, kind: str, run_ids: Sequence[str]) -> list[Seen]:
-        """Return the rows of client runs of these jobs that a person canceled.
+        """Return the rows of client runs of these jobs that a person canceled or another ledger wrote.
 
         Raises:
             DeliveryError: It failed.
         """
         run_id, status = self._base.column(kind, "run_id"), self._base.column(kind, "status")
+        text = self._base.column(kind, "system_notes")
         if run_id is None or status is None:
             return []
         found = self._client.find_touched(
             self._base.table(kind).id,
             starting=(run_id.name, [f"{each}-" for each in run_ids]),
             words=(status.name, columns.canceled_words(self._settings.status_labels)),
+            lacking=None if text is None else (text.name, f" {self._ledger} "),
             fields=self._read_columns(kind),
             by_id=not self._base.is_blind,
         )
@@ -193,11 +244,13 @@ class AirtableDestination:
     def whose(self, record: Record, delivery: Delivery, found: Sequence[Seen]) -> tuple[Whose, Seen | None]:
         """Judge whose a job's row is, before its first upsert."""
         start: datetime | None = record.start_time
-        return ownership.whose(delivery, instant_text(start), str(getattr(record, "job_type", "")), found)
+        return ownership.whose(
+            delivery, self._ledger, instant_text(start), str(getattr(record, "job_type", "")), found
+        )
 
     def comes_first(self, delivery: Delivery, found: Sequence[Seen]) -> bool:
         """Whether ours is the rightful one of the rows with the same run id."""
-        return ownership.comes_first(delivery, found)
+        return ownership.comes_first(delivery, self._ledger, found)
 
     def abandoned(self, kind: str) -> list[Write]:
         """Return what closes the rows other ledgers left Running and that may be closed.
@@ -241,5 +294,8 @@ class AirtableDestination:
         return columns.is_canceled_label(row.cells.get("status"), self._settings.status_labels)
 
     def around_notes(self, there: str, ours: str) -> tuple[str, str]:
-        """Return the text before and after our block of System Notes."""
+        """Return the text before and after our block of System Notes; what other ledgers wrote is kept."""
+        mark = ownership.find_mark(there)
+        if mark is not None and mark.ledger != self._ledger:
+            return notes.beside(there, ours, sharing.is_line), ""
         return notes.around(there, ours)

@@ -155,6 +155,10 @@ class KnownBase:
         choices = None if column is None else column.choices
         return fields.status_label(status, choices, self._settings.status_labels, refused)[0]
 
+    def status_of(self, kind: str, label: object) -> Status:
+        """Return the status a cell shows; what is no status of ours counts as Completed."""
+        return next((each for each in Status if self.label(kind, each) == label), Status.COMPLETED)
+
     def refuses(self, kind: str, field: str, run_id: str) -> bool:
         """Whether a column refused the value of this very row."""
         return run_id in self._refused_cells.get((kind, field), ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from jobspan.airtable.ownership import mark_span
 
@@ -30,6 +31,12 @@ def around(notes: str, ours: str) -> tuple[str, str]:
         typed = _not_in(inside, ours) if ours else ""
         return _before(above[: starts[-1].start()] + typed), _after(below)
     return _before(_not_in(above, ours)), _after(below)
+
+
+def beside(notes: str, ours: str, is_told: Callable[[str], bool]) -> str:
+    """Return what stands in notes another ledger wrote last, without our block, marks and told shares."""
+    lines = (line for line in notes.splitlines() if not is_told(line) and mark_span(line) is None)
+    return _before(_not_in("\n".join(lines), ours))
 
 
 def with_line(notes: str, line: str) -> str:

@@ -20,6 +20,7 @@ _MARK = re.compile(
     r" (?P<deadline>-|[0-9T:.+-]{10,40}Z?)[ \t]*$",
     re.MULTILINE,
 )
+_UID = re.compile("[0-9a-f]{8,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,14 @@ class Mark:
         return f"jobspan {self.uid} {self.ledger} {instant_text(self.deadline) or '-'}"
 
 
-def mark_uid(run: str, job: str) -> str:
-    """Return the uid of a run as it stands in a mark: a client run's is its job's, and a hash."""
+def mark_uid(run: str, job: str, ledger: str) -> str:
+    """Return the uid of a run as it stands in a mark: a client run's is its job's, and a hash.
+
+    A job made by calls is named by its run id: two ledgers may make one of the same id in one second.
+    """
+    if not _UID.fullmatch(job):
+        named = hashlib.sha256(f"{ledger} {job}".encode("utf-8", "surrogatepass")).hexdigest()[:24]
+        run, job = (named if run == job else f"{named}{run.removeprefix(job)}"), named
     if run == job:
         return job
     return f"{job}.{hashlib.sha256(run.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
@@ -43,7 +50,7 @@ def mark_uid(run: str, job: str) -> str:
 
 def mark_of(delivery: Delivery, ledger: str, deadline_ns: int | None) -> Mark:
     """Return the mark of a row of ours."""
-    return Mark(mark_uid(delivery.run, delivery.job), ledger, instant(deadline_ns))
+    return Mark(mark_uid(delivery.run, delivery.job, ledger), ledger, instant(deadline_ns))
 
 
 def find_mark(notes: object) -> Mark | None:
@@ -72,7 +79,7 @@ def _read(match: re.Match[str]) -> Mark:
 
 
 def whose(
-    delivery: Delivery, start_time: str | None, job_type: str, found: Sequence[Seen]
+    delivery: Delivery, ledger: str, start_time: str | None, job_type: str, found: Sequence[Seen]
 ) -> tuple[Whose, Seen | None]:
     """Judge the rows that stand under a job's run id before its first upsert.
 
@@ -81,7 +88,7 @@ def whose(
     """
     if not found:
         return "free", None
-    uid = mark_uid(delivery.run, delivery.job)
+    uid = mark_uid(delivery.run, delivery.job, ledger)
     marks = [(seen, find_mark(seen.cells.get("system_notes"))) for seen in found]
     own = [seen for seen, mark in marks if mark is not None and mark.uid == uid]
     if own:
@@ -106,12 +113,12 @@ def _instant(value: object) -> datetime | None:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def comes_first(delivery: Delivery, found: Sequence[Seen]) -> bool:
+def comes_first(delivery: Delivery, ledger: str, found: Sequence[Seen]) -> bool:
     """Whether ours is the oldest of the rows under one run id; copies of it do not count.
 
     Every ledger that looks comes to the same answer, so of two that took an id at once one moves.
     """
-    uid = mark_uid(delivery.run, delivery.job)
+    uid = mark_uid(delivery.run, delivery.job, ledger)
     own = [seen for seen in found if seen.remote_id == delivery.remote_id]
     others = [
         seen

@@ -8,16 +8,16 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 from jobspan import _clock
 from jobspan._guard import guarded
-from jobspan.ledger import codec, queries
+from jobspan.ledger import queries
+from jobspan.ledger.delivery_row import cells_text, month_of, names_text, read_deliveries
 from jobspan.ledger.ledger import Ledger
+from jobspan.ledger.naming import naming
 from jobspan.ledger.transaction import run_of, transact
-from jobspan.model.delivery import Cells, Delivery, Quarantined, Waiting
+from jobspan.model.delivery import Cells, Delivery, Naming, Quarantined, Waiting
 from jobspan.model.record import ClientRunRecord, JobRecord
 from jobspan.model.rendering import NotesEnding
 
@@ -68,7 +68,7 @@ class Outbox:
         now_ns = _clock.now_ns()
         values = {"kind": kind, "linger": linger_ns, "widest": widest_ns, "news": news, "limit": limit}
         query = queries.FILL if fill else queries.DUE
-        return self._read(lambda c: _deliveries(self._rows(c, query, values, now_ns)))
+        return self._read(lambda c: read_deliveries(self._rows(c, query, values, now_ns)))
 
     def count_news(self, limit: int) -> int:
         """Return how many client runs have a status that is not shown yet, at most `limit`."""
@@ -84,7 +84,7 @@ class Outbox:
             until_ns: Only what has waited since then or longer.
             jobs: Only rows of these jobs, by inside name.
         """
-        values = {"until": until_ns or 2**62, "jobs": _names(jobs)}
+        values = {"until": until_ns or 2**62, "jobs": names_text(jobs)}
         rows, oldest_ns, parked = self._read(
             lambda c: self._rows(c, queries.WAITING, values, 0).fetchone(), 1.0
         )
@@ -97,20 +97,20 @@ class Outbox:
 
     def hurry(self, jobs: Iterable[str] | None = None) -> None:
         """Have what waits (of these jobs, or all of it) delivered as soon as can be, by whoever sends."""
-        values = {"destination": self.destination, "jobs": _names(jobs)}
+        values = {"destination": self.destination, "jobs": names_text(jobs)}
         self._write(lambda c: c.execute(queries.HURRY, values))
 
     def deliveries(self, runs: Iterable[str]) -> dict[str, Delivery]:
         """Return the deliveries of runs, by inside name."""
         places = [(self.destination, run) for run in runs]
         found = self._read(
-            lambda c: _deliveries(row for place in places for row in c.execute(queries.DELIVERY, place))
+            lambda c: read_deliveries(row for place in places for row in c.execute(queries.DELIVERY, place))
         )
         return {delivery.run: delivery for delivery in found}
 
     def running(self) -> list[Delivery]:
         """Return jobs the destination shows as Running, the latest first; at most 50."""
-        return self._read(lambda c: _deliveries(c.execute(queries.RUNNING_THERE, (self.destination,))))
+        return self._read(lambda c: read_deliveries(c.execute(queries.RUNNING_THERE, (self.destination,))))
 
     def jobs_of_running(self) -> dict[str, str]:
         """Return jobs (inside name to run id) of client runs the destination shows as Running; at most 50."""
@@ -123,7 +123,7 @@ class Outbox:
             "jobs": json.dumps(list(jobs)),
             "remote_ids": json.dumps(list(remote_ids)),
         }
-        found = self._read(lambda c: _deliveries(c.execute(queries.SHOWN_AS, values)))
+        found = self._read(lambda c: read_deliveries(c.execute(queries.SHOWN_AS, values)))
         return {str(delivery.remote_id): delivery for delivery in found}
 
     def unverified(self, *, any_id: bool = False) -> list[Delivery]:
@@ -132,7 +132,7 @@ class Outbox:
         With `any_id` also those whose row does not show the run id.
         """
         place = (self.destination, any_id)
-        return self._read(lambda c: _deliveries(c.execute(queries.UNVERIFIED, place)))
+        return self._read(lambda c: read_deliveries(c.execute(queries.UNVERIFIED, place)))
 
     def has_moved(self, job: str) -> bool:
         """Whether a job had another run id before."""
@@ -178,7 +178,7 @@ class Outbox:
                     {
                         "wanted": delivery.wanted,
                         "shown": shown,
-                        "cells": _dump(cells),
+                        "cells": cells_text(cells),
                         "remote_id": remote_id,
                         "now": now_ns,
                         "stage": delivery.stage,
@@ -241,7 +241,7 @@ class Outbox:
                 "state": "parked" if park else "due",
                 "hold": until_ns,
                 "error": error[:500],
-                "cells": None if cells is None else _dump(cells),
+                "cells": None if cells is None else cells_text(cells),
                 "remote_id": delivery.remote_id,
                 "again": int(again),
                 "destination": self.destination,
@@ -259,6 +259,28 @@ class Outbox:
         """Note what is known about whose row a job's is."""
         values = {"stage": stage, "remote_id": remote_id, "destination": self.destination}
         self._write(lambda c: c.execute(queries.PUT_STAGE, {**values, "run": delivery.run}))
+
+    def naming(self, job: str) -> Naming:
+        """Return how this ledger knows a job."""
+        return naming(self._ledger, job)
+
+    def leave(self, delivery: Delivery) -> None:
+        """Leave a job's row to the ledger it belongs to."""
+        self._write(lambda c: c.execute(queries.LEAVE, (self.destination, delivery.run)))
+
+    def share(self, delivery: Delivery) -> None:
+        """Note that another ledger knows the run, too, and have its row looked at anew."""
+        self._write(lambda c: c.execute(queries.SHARE, (self.destination, delivery.run)))
+
+    def not_own(self, jobs: Iterable[str]) -> set[str]:
+        """Return those of `jobs` whose rows were another ledger's first."""
+        values = {"destination": self.destination, "jobs": json.dumps(list(jobs))}
+        return self._read(lambda c: {run for (run,) in c.execute(queries.NOT_OWN_JOBS, values)})
+
+    def known_rows(self, remote_ids: Iterable[str]) -> set[str]:
+        """Return those ids that rows of ours have there."""
+        values = {"destination": self.destination, "remote_ids": json.dumps(list(remote_ids))}
+        return self._read(lambda c: {row for (row,) in c.execute(queries.KNOWN_ROWS, values)})
 
     def rekey(self, job: str) -> str | None:
         """Give a job another run id, the next free second; return it, None if none could be claimed.
@@ -329,13 +351,13 @@ class Outbox:
 
     def calls(self) -> int:
         """Return the calls made in this month (UTC)."""
-        place = (self.destination, _month(_clock.now_ns()))
+        place = (self.destination, month_of(_clock.now_ns()))
         row = self._read(lambda c: c.execute(queries.API_CALLS, place).fetchone(), 1.0)
         return 0 if row is None else row[0]
 
     def _count(self, connection: sqlite3.Connection, calls: int, now_ns: int) -> None:
         if calls:
-            connection.execute(queries.COUNT_API_CALL, (self.destination, _month(now_ns), calls))
+            connection.execute(queries.COUNT_API_CALL, (self.destination, month_of(now_ns), calls))
 
     # --- transactions
 
@@ -350,29 +372,3 @@ class Outbox:
 
     def _write(self, change: Callable[[sqlite3.Connection], Any]) -> None:
         transact(self._ledger, change, seconds=_PATIENCE_SECONDS)
-
-
-def _deliveries(rows: Iterable[codec.Row]) -> list[Delivery]:
-    return [_delivery(row) for row in rows]
-
-
-def _delivery(row: codec.Row) -> Delivery:
-    delivery = Delivery(*row)
-    delivery.urgent = bool(delivery.urgent)
-    if row[-1] is not None:
-        delivery.cells = None
-        with suppress(ValueError):
-            delivery.cells = json.loads(row[-1])
-    return delivery
-
-
-def _names(jobs: Iterable[str] | None) -> str | None:
-    return None if jobs is None else json.dumps(list(jobs))
-
-
-def _dump(cells: Cells) -> str:
-    return json.dumps(cells, separators=(",", ":"))
-
-
-def _month(now_ns: int) -> str:
-    return datetime.fromtimestamp(now_ns // 1_000_000_000, UTC).strftime("%Y-%m")

@@ -140,7 +140,8 @@ VALUES (:destination, :run, :job, :kind, 1, :status, :urgent, :now)
 ON CONFLICT (destination, run) DO UPDATE SET
     dirty_ns = CASE WHEN wanted > sent THEN dirty_ns ELSE excluded.dirty_ns END,
     wanted = wanted + 1, status = excluded.status, urgent = max(urgent, excluded.urgent),
-    state = 'due', hold_ns = CASE state WHEN 'parked' THEN 0 ELSE hold_ns END
+    state = 'due', hold_ns = CASE state WHEN 'parked' THEN 0 ELSE hold_ns END,
+    stage = CASE stage WHEN 3 THEN 0 ELSE stage END
 """
 """Note in the transaction of the fold that a run has changed; what was parked gets another chance."""
 HURRY_JOB = "UPDATE deliveries SET urgent = 1 WHERE job = ? AND wanted > sent"
@@ -157,10 +158,10 @@ PROJECTED = {
     "jobs": "d.kind = 'j'",
 }
 """Which rows a projection shows; a row that is shown already stays up to date."""
-_DIRTY = "d.destination = :destination AND d.wanted > d.sent AND ({projected} OR d.sent > 0)"
+_DIRTY = "d.destination = :destination AND d.wanted > d.sent AND ({projected} OR d.sent > 0) AND d.stage <> 3"
 _OWN = (
     "(d.kind = 'j' OR EXISTS (SELECT 1 FROM deliveries j"
-    " WHERE j.destination = d.destination AND j.run = d.job AND j.stage = 2))"
+    " WHERE j.destination = d.destination AND j.run = d.job AND j.stage >= 2))"
 )
 """A client run is delivered once its job's row is known to be ours."""
 _READY = _DIRTY + " AND d.state = 'due' AND d.hold_ns <= :now"
@@ -241,6 +242,25 @@ UPDATE deliveries SET
 WHERE destination = :destination AND run = :run
 """
 PUT_CLAIM = "UPDATE deliveries SET claim = :claim WHERE destination = :destination AND run = :run"
+LEAVE = (
+    "UPDATE deliveries SET stage = 3, sent = wanted, shown = status, urgent = 0"
+    " WHERE destination = ? AND run = ?"
+)
+"""The row is another ledger's: it is not written until the run changes."""
+SHARE = (
+    "UPDATE deliveries SET cells = json_set(coalesce(cells, '{}'), '$.\"~shares\"', json('{}')),"
+    " wanted = wanted + 1, state = 'due' WHERE destination = ? AND run = ?"
+    " AND json_extract(coalesce(cells, '{}'), '$.\"~shares\"') IS NULL"
+)
+"""Another ledger knows the run, too: from now on its row is read before it is written."""
+NOT_OWN_JOBS = (
+    "SELECT run FROM deliveries WHERE destination = :destination AND kind = 'j' AND stage >= 3"
+    " AND run IN (SELECT value FROM json_each(:jobs))"
+)
+KNOWN_ROWS = (
+    "SELECT remote_id FROM deliveries WHERE destination = :destination"
+    " AND remote_id IN (SELECT value FROM json_each(:remote_ids))"
+)
 PUT_STAGE = (
     "UPDATE deliveries SET stage = :stage, remote_id = coalesce(:remote_id, remote_id)"
     " WHERE destination = :destination AND run = :run"

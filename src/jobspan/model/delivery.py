@@ -10,8 +10,14 @@ from jobspan.model.status import Status
 Cells = dict[str, Any]
 """Field (a snake_case column name) to the JSON value a destination is to show; None: empty."""
 
-UNSEEN, FREE, OURS = 0, 1, 2
-"""Stages of a job's row: nobody looked yet; its run id was free, it may be written; it is ours for sure."""
+SHARES = "~shares"
+"""Among the cells kept in the ledger: what other ledgers recorded, where the run is another's, too."""
+UNSEEN, FREE, OURS, ELSEWHERE, SHARED = 0, 1, 2, 3, 4
+"""Stages of a job's row: nobody looked yet; its run id was free, it may be written; it is ours for sure; it
+is another ledger's and left to that; it was another ledger's and is gone on with here."""
+
+Naming = Literal["own", "named", "passing"]
+"""How a ledger knows a job: it was opened here; work here names it; only client runs of it are known."""
 
 
 @dataclass(slots=True)
@@ -46,7 +52,12 @@ class Delivery:
     def sends_notes(self) -> bool:
         """Whether System Notes go along: with the first and last state and late facts, not with progress."""
         is_progress = self.shown == Status.RUNNING == self.status
-        return not is_progress or "system_notes" not in (self.cells or {})
+        return not is_progress or "system_notes" not in (self.cells or {}) or self.is_shared
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether another ledger knows the run, too."""
+        return SHARES in (self.cells or {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from jobspan import _log
 from jobspan.ledger.outbox import Outbox
-from jobspan.model.delivery import FREE, OURS, UNSEEN, Delivery, Lookup, Seen
+from jobspan.model.delivery import FREE, OURS, SHARED, UNSEEN, Delivery, Lookup, Naming, Seen
 from jobspan.model.run_id import is_provisional
 from jobspan.relay.destination import Destination, Record
 from jobspan.relay.plan import Item
@@ -15,6 +15,8 @@ from jobspan.relay.plan import Item
 _TRIES = 3
 _NO_ID_SECONDS = 30.0
 """How long a job waits where no other run id can be claimed: as long as claims pause."""
+
+Remember = Callable[[Delivery, Seen], None]
 
 
 def settled(known: Sequence[tuple[Delivery, Record]]) -> list[tuple[Delivery, Record]]:
@@ -31,6 +33,7 @@ class Claiming:
     """
 
     def __init__(self, destination: Destination, outbox: Outbox) -> None:
+        self._naming = outbox.naming
         self._destination = destination
         self._outbox = outbox
         self._unclear: dict[str, int] = {}
@@ -42,7 +45,7 @@ class Claiming:
         is_lost = delivery.stage == FREE and delivery.remote_id is None and delivery.attempts % 2 == 1
         return delivery.stage == UNSEEN or is_lost
 
-    def look(self, rows: Sequence[Delivery], remember: Callable[[Delivery, Seen], None]) -> None:
+    def look(self, rows: Sequence[Delivery], remember: Remember) -> None:
         """See whether the run ids of jobs are free; a job with another's id moves to the next free second.
 
         Args:
@@ -53,15 +56,43 @@ class Claiming:
             DeliveryError: The request failed.
         """
         for delivery, record, there in self._stand(rows):
+            naming = self._naming(delivery.job)
             whose, seen = self._destination.whose(record, delivery, there)
             if whose == "ours" and seen is not None:
                 self._outbox.set_stage(delivery, OURS if len(there) == 1 else FREE, seen.remote_id)
                 remember(delivery, seen)
+                if self._destination.is_others(seen):
+                    self._outbox.share(delivery)
+            elif naming != "own":
+                self._go_on_with(delivery, naming, there, remember)
             elif whose == "free":
                 self._outbox.set_stage(delivery, FREE)
                 remember(delivery, Seen("", ""))
             else:
                 self._move(delivery, record.run_id)
+
+    def _go_on_with(
+        self, delivery: Delivery, naming: Naming, there: Sequence[Seen], remember: Remember
+    ) -> None:
+        """Take over the row of a job that work here names, though another ledger made it."""
+        if there:
+            oldest = min(there, key=lambda seen: (seen.created, seen.remote_id))
+            self._outbox.set_stage(delivery, SHARED, oldest.remote_id)
+            self._outbox.share(delivery)
+            remember(delivery, oldest)
+            _log.event(logging.INFO, "jobspan.row.adopted", run_id=oldest.run_id)
+        elif naming == "named":
+            self._outbox.set_stage(delivery, FREE)
+            remember(delivery, Seen("", ""))
+        else:
+            self._outbox.leave(delivery)
+
+    def leave(self, rows: Sequence[Delivery]) -> list[Delivery]:
+        """Leave jobs to other ledgers of which only client runs are known here; return the others."""
+        passing = [each for each in rows if each.stage == UNSEEN and self._naming(each.job) == "passing"]
+        for each in passing:
+            self._outbox.leave(each)
+        return [each for each in rows if each not in passing]
 
     def verify(self, rows: Sequence[Delivery]) -> None:
         """See that a run id stands in one row only; of two that took it at once, one moves on.

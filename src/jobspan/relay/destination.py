@@ -65,12 +65,22 @@ class Destination(Protocol):
         """Return the rows there that are wanted, several where a run id stands in several. One request."""
         ...
 
+    def joined(
+        self, record: Record, delivery: Delivery, cells: Cells, seen: Seen | None
+    ) -> tuple[Cells, Cells | None]:
+        """Return what a row is to show, and the shares of other ledgers in it; None: it is ours alone."""
+        ...
+
+    def is_others(self, row: Seen) -> bool:
+        """Whether another ledger wrote the row last."""
+        ...
+
     def looks(self, kind: str) -> bool:
         """Whether rows can be asked for by what somebody else did to them."""
         ...
 
     def touched(self, kind: str, run_ids: Sequence[str]) -> list[Seen]:
-        """Return the rows of client runs of these jobs that a person canceled. One request."""
+        """Return the client runs' rows of these jobs that a person or another ledger changed. One request."""
         ...
 
     def write(self, kind: str, rows: Sequence[Write]) -> list[Seen]:

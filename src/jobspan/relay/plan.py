@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobspan.model.delivery import Cells, Delivery, Seen, Write
+from jobspan.model.delivery import SHARES, Cells, Delivery, Seen, Write
 from jobspan.model.status import Status
 from jobspan.relay.destination import Destination, Record
 
@@ -61,11 +61,16 @@ def item(destination: Destination, delivery: Delivery, record: Record, seen: See
         record: What the ledger says.
         seen: The row as it stands there, if it was read a moment ago.
     """
-    wanted = destination.cells(record)
+    wanted, shares = destination.joined(record, delivery, destination.cells(record), seen)
+    if shares is not None and seen is not None and seen.remote_id:
+        there = {name: seen.cells.get(name) for name in wanted if name != NOTES}
+        delivery.cells = {**(delivery.cells or {}), **there}  # another ledger may have written any of them
     found = changes(delivery, wanted)
     if not found:
         return None
     kept: Cells = {**dict.fromkeys(wanted), **(delivery.cells or {}), **found}
+    if shares is not None:
+        kept[SHARES] = shares
     sent = dict(found)
     if NOTES in found:
         kept[AROUND] = _around(destination, delivery, seen)

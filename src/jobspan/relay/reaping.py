@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from jobspan import _clock, _log
+from jobspan.ledger.outbox import Outbox
 from jobspan.model.delivery import Write
 from jobspan.relay.destination import Destination
 
@@ -18,11 +19,13 @@ class Reaping:
 
     Args:
         destination: Where the rows are; it judges them.
+        outbox: Knows which rows are shown by this ledger.
         at_once: Look as soon as there is a sender, not after a minute.
     """
 
-    def __init__(self, destination: Destination, *, at_once: bool) -> None:
+    def __init__(self, destination: Destination, outbox: Outbox, *, at_once: bool) -> None:
         self._destination = destination
+        self._outbox = outbox
         self._at = _clock.monotonic() + (0.0 if at_once else _FIRST_SECONDS)
         self._kinds: list[str] = []
         self._writes: list[tuple[str, Write]] = []
@@ -39,7 +42,9 @@ class Reaping:
     def _look(self) -> None:
         kind = self._kinds.pop(0)
         if self._destination.accepts(kind):
-            self._writes += [(kind, write) for write in self._destination.abandoned(kind)]
+            found = self._destination.abandoned(kind)
+            known = self._outbox.known_rows(str(write.remote_id) for write in found)
+            self._writes += [(kind, write) for write in found if write.remote_id not in known]
 
     def _close(self) -> None:
         kind = self._writes[0][0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from jobspan import _clock
 from jobspan.exceptions import DeliveryError
@@ -53,7 +53,9 @@ class RowReader:
         """
         unseen = [each for each in due if self.seen(each.run) is None and not _is_next_try(each)]
         old_ns = _clock.now_ns() - round(self._timing.notes * 1e9)
-        needed = [each for each in unseen if self._must_be_read(each, old_ns)]
+        keyless = {each.job for each in unseen if each.remote_id is None and not each.is_job}
+        not_own = self._outbox.not_own(keyless) if keyless else set[str]()
+        needed = [each for each in unseen if self._must_be_read(each, old_ns, not_own)]
         if needed:
             return lambda: self._read(kind, needed)
         ending = {each.job for each in unseen if not each.is_job and _is_end(each)}
@@ -62,12 +64,13 @@ class RowReader:
             return self.looking({job: jobs[job] for job in ending if job in jobs})
         return None
 
-    def _must_be_read(self, delivery: Delivery, old_ns: int) -> bool:
+    def _must_be_read(self, delivery: Delivery, old_ns: int, not_own: Collection[str]) -> bool:
         is_unsure = delivery.attempts > 0 and STATUS not in (delivery.cells or {})
         if delivery.remote_id is None:  # a lost answer: a person may have been at the row since
-            return is_unsure and not delivery.is_job and self._destination.has_run_ids(delivery.kind)
+            may_be_there = is_unsure or delivery.job in not_own
+            return may_be_there and not delivery.is_job and self._destination.has_run_ids(delivery.kind)
         is_old = delivery.sent_ns < old_ns and delivery.sends_notes
-        return is_old or is_unsure or (delivery.is_job and _is_end(delivery))
+        return is_old or is_unsure or delivery.is_shared or (delivery.is_job and _is_end(delivery))
 
     def _read(self, kind: str, rows: Sequence[Delivery]) -> None:
         keyless = [each for each in rows if each.remote_id is None]
@@ -89,9 +92,14 @@ class RowReader:
                     continue
                 if each.remote_id is None:
                     self._outbox.set_stage(each, each.stage, seen.remote_id)
-                self._poll.saw(each, seen)
+                self._take(each, seen)
 
         self._answers.attempt(read, rows)
+
+    def _take(self, delivery: Delivery, seen: Seen) -> None:
+        self._poll.saw(delivery, seen)
+        if self._destination.is_others(seen):
+            self._outbox.share(delivery)
 
     def look_at(self, running: Sequence[Delivery]) -> None:
         self._poll.asked("j", (each.run for each in running))
@@ -128,7 +136,7 @@ class RowReader:
             for seen in rows:
                 if (delivery := known.get(seen.remote_id)) is not None:
                     self.remember(delivery.run, seen)
-                    self._poll.saw(delivery, seen)
+                    self._take(delivery, seen)
 
         return lambda: self._answers.attempt(look)
 

@@ -59,7 +59,7 @@ class Sender:
         self._lease = lease
         self._pace = pace
         self._claiming = Claiming(destination, outbox)
-        self._reaping = Reaping(destination, at_once=adopts)
+        self._reaping = Reaping(destination, outbox, at_once=adopts)
         self.answers = Answers(destination, outbox, timing, lease, self._refused)
         self._rows = RowReader(destination, outbox, timing, poll, self.answers)
         self._halves: deque[tuple[str, list[str]]] = deque()
@@ -115,6 +115,7 @@ class Sender:
             self._claiming.believe(unverified)
         elif unverified:
             return lambda: self.answers.attempt(lambda: self._claiming.verify(unverified), unverified)
+        due = self._claiming.leave(due)
         unseen = [each for each in due if self._claiming.is_due(each) and self._rows.seen(each.run) is None]
         if unseen:
             return lambda: self.answers.attempt(lambda: self._claiming.look(unseen, self._looked_up), unseen)
@@ -236,6 +237,7 @@ class Sender:
 
     def _written(self, kind: str, items: Sequence[Item], found: Sequence[Seen]) -> None:
         rows: list[tuple[Delivery, str, Cells, str]] = []
+        others: list[Delivery] = []
         for each, seen in zip(items, found, strict=True):
             delivery = each.delivery
             delivery.wanted -= each.again
@@ -244,7 +246,11 @@ class Sender:
             rows.append((delivery, each.shown, each.cells, seen.remote_id))
             self._poll.saw(delivery, seen)
             self._rows.forget([delivery])
+            if self._destination.is_others(seen):
+                others.append(delivery)
         self._outbox.delivered(rows)
+        for delivery in others:
+            self._outbox.share(delivery)
         self._drop_half(kind)
         _log.event(logging.DEBUG, "jobspan.batch.delivered", kind=kind, rows=len(rows))
 

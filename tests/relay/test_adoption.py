@@ -1,0 +1,201 @@
+"""A run of another ledger that work here names: its row goes on, with the numbers of both."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jobspan
+from jobspan.testing.airtable import AirtableServer
+from tests.program import environment
+from tests.relay.conftest import Deliver
+from tests.relay.support import CLIENT_RUNS, JOBS, rows, settings, wait_until
+
+KEY = "a key that both containers have"
+
+CRON = """
+import os, signal, sys, time, pathlib, jobspan
+from jobspan import _delivery
+from tests.relay.support import SWIFT
+_delivery.TIMING = SWIFT
+how, home = sys.argv[1], pathlib.Path(sys.argv[2])
+with jobspan.job("nightly") as job:
+    with job.client("done") as run:
+        run.add(posts=1)
+    with job.client("A") as run:
+        run.add(posts=95, leads=12)
+        if how == "detached":
+            run.detach(external_id="apify-1")
+        (home / "token.tmp").write_text(run.token)
+        assert jobspan.flush(20)
+        (home / "token.tmp").rename(home / "token")
+        if how == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        while how == "live" and not (home / "go").exists():
+            time.sleep(0.02)
+        run.add(posts=5)
+assert jobspan.flush(20)
+"""
+
+
+class Container:
+    """Another container, with a disk of its own."""
+
+    def __init__(self, server: AirtableServer, home: Path, how: str) -> None:
+        self._home = home / "cron"
+        self._home.mkdir()
+        more = {
+            "AIRTABLE_API_KEY": server.token,
+            "AIRTABLE_BASE_ID": server.base_id,
+            "AIRTABLE_ENDPOINT_URL": server.url,
+            "JOBSPAN_TOKEN_KEY": KEY,
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", CRON, how, str(self._home)],
+            env=environment(self._home, **more),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_until((self._home / "token").exists, 30)
+        self.token = (self._home / "token").read_text()
+
+    def go(self) -> None:
+        """Let it come to its end."""
+        (self._home / "go").touch()
+
+    def wait(self) -> int:
+        """Wait for its end."""
+        self.process.communicate(timeout=60)
+        return self.process.returncode
+
+
+def here(fresh: Path, server: AirtableServer, **more: Any) -> None:
+    """Start over as a container with an empty disk."""
+    jobspan.configure(
+        ledger=fresh / "web" / "ledger.db", strict=True, token_key=KEY, airtable=settings(server, **more)
+    )
+
+
+def row_of(server: AirtableServer, client: str) -> dict[str, Any]:
+    """Return the one row of a client."""
+    (row,) = [row for row in rows(server, CLIENT_RUNS) if row["Client ID"] == client]
+    return row
+
+
+def test_a_detached_client_run_is_ended_by_another_ledger_with_the_numbers_of_both(
+    deliver: Deliver, fresh: Path
+) -> None:
+    server = deliver()
+    cron = Container(server, fresh, "detached")
+    assert cron.wait() == 0
+    before = row_of(server, "A")
+    assert (before["Status"], before["Posts Processed"]) == ("Running", 100)
+    here(fresh, server)
+    with jobspan.attach(token=cron.token) as run:
+        run.add(posts=3, leads=1)
+    assert jobspan.flush(15)
+    row = row_of(server, "A")
+    assert (row["id"], row["Status"], row["Posts Processed"], row["Leads Processed"]) == (
+        before["id"],
+        "Completed",
+        103,
+        13,
+    )
+    assert row["Start Time"] == before["Start Time"]
+    assert "End Time" in row
+    assert row_of(server, "done")["Posts Processed"] == 1
+    (job,) = rows(server, JOBS)
+    assert job["Status"] == "Running", "the job is the other ledger's, and was not named"
+    with jobspan.attach(token=cron.token) as run:
+        run.add(posts=7)
+    assert jobspan.flush(15)
+    assert row_of(server, "A")["Posts Processed"] == 110
+    assert len(rows(server, JOBS)) == 1
+
+
+def test_a_killed_container_is_relieved_by_one_with_an_empty_disk(deliver: Deliver, fresh: Path) -> None:
+    server = deliver()
+    cron = Container(server, fresh, "killed")
+    cron.wait()
+    here(fresh, server)
+    with jobspan.attach(token=cron.token) as run:
+        run.add(posts=3)
+        assert jobspan.flush(15)
+        assert (row_of(server, "A")["Status"], row_of(server, "A")["Posts Processed"]) == ("Running", 98)
+    assert jobspan.flush(15)
+    row = row_of(server, "A")
+    assert (row["Status"], row["Posts Processed"], row["Leads Processed"]) == ("Completed", 98, 12)
+    assert len(rows(server, CLIENT_RUNS)) == 2
+    assert [row["Status"] for row in rows(server, JOBS)] == ["Running"]
+
+
+def test_two_live_ledgers_add_up_and_a_live_row_stays_open(deliver: Deliver, fresh: Path) -> None:
+    server = deliver()
+    cron = Container(server, fresh, "live")
+    here(fresh, server)
+    with jobspan.attach(token=cron.token) as run:
+        run.add(posts=3)
+        assert jobspan.flush(15)
+        wait_until(lambda: row_of(server, "A")["System Notes"].count("recorded by ledger") == 2, 15)
+    assert jobspan.flush(15)
+    wait_until(lambda: row_of(server, "A")["Status"] == "Running", 15)
+    assert row_of(server, "A")["Posts Processed"] == 98
+    cron.go()
+    assert cron.wait() == 0
+    assert jobspan.flush(15)
+    row = row_of(server, "A")
+    assert (row["Status"], row["Posts Processed"], row["Leads Processed"]) == ("Completed", 103, 12)
+    assert "End Time" in row
+    (job,) = rows(server, JOBS)
+    assert (job["Status"], len(rows(server, CLIENT_RUNS))) == ("Completed", 2)
+
+
+def test_with_one_writer_the_job_nobody_named_is_closed_and_the_named_run_goes_on(
+    deliver: Deliver, fresh: Path
+) -> None:
+    server = deliver()
+    cron = Container(server, fresh, "killed")
+    cron.wait()
+    here(fresh, server, adopt="all")
+    with jobspan.attach(token=cron.token) as run:
+        run.add(posts=3)
+    assert jobspan.flush(15)
+    wait_until(lambda: [row["Status"] for row in rows(server, JOBS)] == ["Failed"], 15)
+    row = row_of(server, "A")
+    assert (row["Status"], row["Posts Processed"]) == ("Completed", 98)
+
+
+def test_a_run_id_names_a_job_of_another_ledger(deliver: Deliver, fresh: Path) -> None:
+    server = deliver()
+    first = jobspan.JobTracking()
+    run_id = first.generate_run_id()
+    assert first.create_job(run_id, job_type="webhooks")
+    assert first.create_client_run(run_id, "A", posts_processed=4)
+    assert jobspan.flush(15)
+    here(fresh, server)
+    second = jobspan.JobTracking()
+    assert second.create_job(run_id, job_type="webhooks")
+    assert second.create_client_run(run_id, "A", posts_processed=5)
+    assert second.complete_client_run(run_id, "A")
+    assert second.complete_job(run_id)
+    assert jobspan.flush(15)
+    assert [row["Status"] for row in rows(server, JOBS)] == ["Completed"]
+    assert rows(server, JOBS)[0]["Run ID"] == run_id
+    assert (row_of(server, "A")["Status"], row_of(server, "A")["Posts Processed"]) == ("Completed", 9)
+
+
+def test_two_ledgers_that_claimed_one_run_id_make_two_jobs(deliver: Deliver, fresh: Path) -> None:
+    server = deliver()
+    first = jobspan.JobTracking()
+    run_id = first.generate_run_id()
+    assert first.create_job(run_id, job_type="webhooks")
+    assert jobspan.flush(15)
+    here(fresh, server)
+    claims = fresh / "web" / "ledger.db.d" / "claims"
+    claims.mkdir(parents=True, exist_ok=True)
+    (claims / f"id-{run_id}").touch()
+    assert jobspan.JobTracking().create_job(run_id, job_type="webhooks")
+    assert jobspan.flush(15)
+    assert len({row["Run ID"] for row in rows(server, JOBS)}) == 2
