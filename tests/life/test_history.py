@@ -60,9 +60,23 @@ with jobspan.extract(json.loads(sys.argv[1])):
 """
     run(ledger, task, headers, "1", status=1)
     run(ledger, task, headers, "2")
-    (client,) = jobs(ledger)[0]["client_runs"]
+    (job,) = jobs(ledger)
+    (client,) = job["client_runs"]
     assert (client["leads_processed"], client["prompt_tokens"], client["attempts"]) == (50, 200, 2)
-    assert client["status"] == "Completed"
+    assert (client["status"], job["status"]) == ("Completed", "Completed")
+
+
+def test_a_task_that_is_never_delivered_again_leaves_its_job_failed(ledger: Path) -> None:
+    code = "with job('tasks') as j: say(json.dumps(jobspan.inject({})))"
+    (headers,) = run(ledger, code)
+    task = (
+        "with jobspan.extract(json.loads(sys.argv[1])) as j:\n j.add(leads=1)\n if sys.argv[2]: os._exit(1)"
+    )
+    run(ledger, task, headers, "dies", status=1)
+    assert jobs(ledger)[0]["status"] == "Failed"
+    run(ledger, task, headers, "")
+    (job,) = jobs(ledger)
+    assert (job["status"], job["items_processed"]) == ("Completed", 2)
 
 
 def test_twenty_notes_at_once_are_twenty_notes(fresh: Fresh) -> None:

@@ -2,14 +2,16 @@
 
 A detached part that somebody attached to in time is *handed over*: who attached says how it ended. One
 that attached after the deadline is *late*: it adds numbers, and flips nothing. A part that only expects
-others stands until they have come.
+others stands until they have come. A process that had attached to a job and died is *followed* by one that
+attached to it afterwards, as a queue does that delivers its task again: what became of the task is then told
+by its client runs, and what never came by what was expected.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from jobspan.model.part import Part, origin
+from jobspan.model.part import JOB, Part, origin
 
 
 def standing(opened: Iterable[Part], seen: int = 0) -> list[Part]:
@@ -24,6 +26,8 @@ def standing(opened: Iterable[Part], seen: int = 0) -> list[Part]:
     if detached:
         taken = {part.of for part in parts if _is_in_time(part, detached)}
         parts = [part for part in parts if not _is_replaced(part, taken, detached)]
+    followed = _latest_attached_ns(parts)
+    parts = [part for part in parts if not _is_followed(part, followed)]
     return [part for part in parts if not part.expected or not _is_met(part, seen)]
 
 
@@ -41,6 +45,17 @@ def entered(opened: Iterable[Part]) -> int:
     parts = list(opened)
     by_uid = {part.uid: part for part in parts}
     return len({origin(part, by_uid) for part in parts if part.of is None and not part.passive})
+
+
+def _latest_attached_ns(parts: list[Part]) -> int:
+    """Return when somebody attached to the job last; 0 if nobody did."""
+    return max((part.start_ns or 0 for part in parts if part.kind == JOB and part.of is not None), default=0)
+
+
+def _is_followed(part: Part, latest_ns: int) -> bool:
+    if part.kind != JOB or part.of is None or not part.is_vanished:
+        return False
+    return part.end is not None and part.end.at_ns <= latest_ns
 
 
 def _is_in_time(part: Part, detached: dict[str, Part]) -> bool:
