@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
+import resource
+import statistics
 from pathlib import Path
+
+import pytest
 
 import jobspan
 from tests.program import run_python
@@ -28,3 +33,68 @@ def test_all_is_sorted_and_each_name_is_there() -> None:
     names = jobspan.__all__
     assert sorted(names, key=lambda name: (not name.isupper(), not name[0].isupper(), name)) == names
     assert all(hasattr(jobspan, name) for name in names)
+
+
+def test_star_and_dir_and_a_wrong_name(tmp_path: Path) -> None:
+    code = (
+        "import jobspan\n"
+        "assert set(jobspan.__all__) <= set(dir(jobspan))\n"
+        "from jobspan import *\n"
+        "assert all(globals()[name] is getattr(jobspan, name) for name in jobspan.__all__)\n"
+        "assert hasattr(jobspan, 'job') and not hasattr(jobspan, 'jobb')\n"
+        "try: jobspan.jobb\n"
+        "except AttributeError as error: assert 'jobspan' in str(error) and 'jobb' in str(error)\n"
+        "else: raise SystemExit(1)\n"
+    )
+    done = run_python(["-c", code], tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["job", "Status", "RunKey", "JobRecord", "Health", "LedgerError"])
+def test_what_is_loaded_late_pickles(name: str) -> None:
+    assert pickle.loads(pickle.dumps(getattr(jobspan, name))) is getattr(jobspan, name)
+
+
+def test_a_block_loads_neither_wrapt_nor_asyncio_nor_a_relay(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from jobspan import job, client_run\n"
+        "with job('a'):\n"
+        "    with client_run('b') as run: run.add(leads=1)\n"
+        "late = ['wrapt', 'asyncio', 'importlib.metadata', 'jobspan.relay.worker']\n"
+        "print([name for name in late if name in sys.modules])\n"
+    )
+    done = run_python(["-c", code], tmp_path)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+FLOOR = "import opentelemetry.sdk.trace, wrapt"
+FIRST_BLOCK = (
+    "from jobspan import job, client_run\n"
+    "with job('a'):\n"
+    "    with client_run('b') as run: run.add(leads=1)\n"
+    "import os; os._exit(0)"
+)
+
+
+def test_the_import_and_the_first_block_are_short(tmp_path: Path) -> None:
+    """Measured 2026-11: 0.14 and 1.0 of the floor; of three measurements one must do."""
+    for _ in range(3):
+        cpu = {code: [] for code in ("pass", FLOOR, "import jobspan", FIRST_BLOCK)}
+        for _ in range(7):
+            for code, times in cpu.items():
+                times.append(cpu_seconds(code, tmp_path))
+        bare, floor, imported, block = (statistics.median(times) for times in cpu.values())
+        of_import, of_block = (imported - bare) / (floor - bare), (block - bare) / (floor - bare)
+        if of_import <= 0.5 and of_block <= 1.3:
+            return
+    pytest.fail(f"import {of_import:.2f} and first block {of_block:.2f} of the floor")
+
+
+def cpu_seconds(code: str, home: Path) -> float:
+    """Return the CPU time of a fresh interpreter."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = run_python(["-c", code], home)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stderr
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

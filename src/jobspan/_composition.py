@@ -6,11 +6,9 @@ import contextlib
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace import SpanProcessor
-from opentelemetry.sdk.trace.export import SpanExporter
 
 from jobspan import _clock
 from jobspan._delivery import Deliveries
@@ -28,12 +26,17 @@ from jobspan.journal.identity import current as current_process
 from jobspan.journal.place import Place
 from jobspan.journal.writer import JournalWriter
 from jobspan.ledger.ledger import Ledger
-from jobspan.ledger.reading import LedgerReader
 from jobspan.ledger.trouble import BusyLedgerError
 from jobspan.model.event import write_event
 from jobspan.model.run_id import format_run_id, provisional_run_id
 from jobspan.spans.pipeline import SpanPipeline
 from jobspan.spans.usage import usage_processor
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+    from jobspan.ledger.reading import LedgerReader
 
 
 class Runtime:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from jobspan import _clock
 from jobspan._settings import Settings
-from jobspan.airtable.settings import AirtableSettings, airtable_settings
-from jobspan.ledger.cancel import request_cancel
-from jobspan.ledger.identity import ledger_id
 from jobspan.ledger.ledger import Ledger
-from jobspan.ledger.outbox import Outbox
-from jobspan.relay.destination import Destination
 from jobspan.relay.pace import Timing
-from jobspan.relay.worker import Relay
+
+if TYPE_CHECKING:
+    from jobspan.airtable.settings import AirtableSettings
+    from jobspan.ledger.outbox import Outbox
+    from jobspan.relay.destination import Destination
+    from jobspan.relay.worker import Relay
 
 TIMING = Timing()
 """All waits of relays made from here on; tests compress them."""
@@ -37,7 +38,7 @@ class Deliveries:
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self._ledger = ledger
         self._has_thread = settings.relay == "thread"
-        self.airtable = airtable_settings(settings.airtable) if settings.mode == "online" else None
+        self.airtable = _airtable_of(settings)
         """What is set about Airtable; None where nothing is to be shown anywhere."""
         names = [] if self.airtable is None else [self.airtable.destination]
         self.destinations = tuple(names)
@@ -58,6 +59,9 @@ class Deliveries:
         settings = self.airtable
         if settings is None or settings.api_key is None:
             return None
+        from jobspan.ledger.cancel import request_cancel
+        from jobspan.relay.worker import Relay
+
         outbox = make_outbox(self._ledger, settings)
         return Relay(
             self._ledger,
@@ -110,13 +114,24 @@ class Deliveries:
         return 0 if self.relay is None else self.relay.rows_waiting()
 
 
+def _airtable_of(settings: Settings) -> AirtableSettings | None:
+    if settings.mode != "online" or not settings.airtable:
+        return None
+    from jobspan.airtable.settings import airtable_settings
+
+    return airtable_settings(settings.airtable)
+
+
 def make_outbox(ledger: Ledger, settings: AirtableSettings) -> Outbox:
     """Return the outbox of the base that is set."""
+    from jobspan.ledger.outbox import Outbox
+
     return Outbox(ledger, settings.destination, settings.project)
 
 
 def make_destination(ledger: Ledger, settings: AirtableSettings, outbox: Outbox) -> Destination:
     """Return the base that is set, ready to be sent to; loads pyairtable and requests (0.3 s)."""
     from jobspan.airtable.destination import AirtableDestination
+    from jobspan.ledger.identity import ledger_id
 
     return AirtableDestination(settings, outbox, ledger_id(ledger))

@@ -7,13 +7,15 @@ of a closed run are resolved: an instrumentation's own token metrics count a cal
 from __future__ import annotations
 
 import collections
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics
 from opentelemetry.metrics import Meter, _internal
 
 from jobspan._guard import guarded
-from jobspan.ledger.reading import LedgerReader
+
+if TYPE_CHECKING:
+    from jobspan.ledger.reading import LedgerReader
 
 _MOST_WAITING = 10_000
 _TELLING = guarded("metrics")

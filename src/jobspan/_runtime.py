@@ -11,10 +11,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
-
-from opentelemetry.sdk.trace import SpanProcessor
-from opentelemetry.sdk.trace.export import SpanExporter
+from typing import TYPE_CHECKING, Any
 
 from jobspan import _clock, _signals
 from jobspan._composition import Runtime
@@ -22,6 +19,11 @@ from jobspan._guard import guard, guarded
 from jobspan._health import Health
 from jobspan._settings import load
 from jobspan.exceptions import SettingsError
+from jobspan.ledger.gate import fork_gate
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.sdk.trace.export import SpanExporter
 
 _lock = threading.RLock()
 _runtime: Runtime | None = None
@@ -50,7 +52,7 @@ def is_unset() -> bool:
 
 def _build() -> Runtime:
     global _runtime
-    with _lock:
+    with _lock, fork_gate.held():  # it loads modules: a child forked meanwhile could never load them
         if _runtime is None:
             bad: list[SettingsError] = []
             settings = load({}, on_bad=bad.append)

@@ -7,15 +7,11 @@ The same lower-case names everywhere: ``configure(timezone=…)``, ``JOBSPAN_TIM
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, cast
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-import platformdirs
 
 from jobspan.exceptions import SettingsError, UsageError
 from jobspan.model.columns import did_you_mean
@@ -32,6 +28,7 @@ _AIRTABLE_VARIABLES = {
 }
 _SECRETS = ("token_key", "airtable")
 _SHORTEST_KEY = 8
+_NOT_SAID = Path()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +62,8 @@ class Settings:
 
 def default_ledger() -> Path:
     """Return where the ledger of this user lies when nothing else is said."""
+    import platformdirs
+
     return Path(platformdirs.user_data_dir("jobspan", appauthor=False)) / "ledger.db"
 
 
@@ -91,6 +90,8 @@ def _zone(value: object) -> tzinfo:
         return value
     if value in ("UTC", "utc", "Z"):
         return UTC
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
     try:
         return ZoneInfo(str(value))
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -203,7 +204,7 @@ def load(
     for name in overrides:
         if name not in _READERS:
             raise UsageError(f"configure() knows no {name!r}; {did_you_mean(name, list(_READERS))}")
-    settings = Settings(ledger=default_ledger())
+    settings = Settings(ledger=_NOT_SAID)
     environment = os.environ if environment is None else environment
     found: dict[str, tuple[object, str]] = {}
     for name, value in _file_settings(folder, on_bad).items():
@@ -221,7 +222,8 @@ def load(
             on_bad(error)
     given = {name: read_setting(name, value, f"configure({name}=…)") for name, value in overrides.items()}
     airtable = {**settings.airtable, **_airtable_of(environment), **given.pop("airtable", {})}
-    return replace(settings, **given, airtable=airtable)
+    settings = replace(settings, **given, airtable=airtable)
+    return replace(settings, ledger=default_ledger()) if settings.ledger is _NOT_SAID else settings
 
 
 def _airtable_of(environment: Mapping[str, str]) -> Mapping[str, Any]:
@@ -243,7 +245,12 @@ def _file_settings(folder: Path | None, on_bad: Callable[[SettingsError], None] 
 
 def _table(path: Path, on_bad: Callable[[SettingsError], None] | None) -> dict[str, object]:
     try:
-        table: dict[str, object] = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("jobspan", {})
+        text = path.read_text("utf-8")
+        if "jobspan" not in text:
+            return {}  # the parser alone takes longer to load than all the other settings to read
+        import tomllib
+
+        table: dict[str, object] = tomllib.loads(text).get("tool", {}).get("jobspan", {})
     except (OSError, ValueError):
         return {}  # somebody else's broken file
     for name in list(table):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from typing import Any, Literal, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, overload
 
-from jobspan._api.argument import Reader, signature_binder
-from jobspan._api.instrumented import instrument
-from jobspan._api.scope import OpenRun
 from jobspan.exceptions import UsageError
 from jobspan.runs.option import Duration, refuse_unknown
 from jobspan.runs.scope import ClientRunScope, JobScope, OperationScope, Scope, set_decorator
+
+if TYPE_CHECKING:
+    from jobspan._api.argument import Reader
+    from jobspan._api.scope import OpenRun
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,6 +66,8 @@ class CallScope:
 
 
 def _client_reader(scope: ClientRunScope, function: Any) -> Reader:
+    from jobspan._api.argument import signature_binder
+
     source = scope.source
     if isinstance(source, str):
         return signature_binder(function, source)
@@ -83,6 +85,8 @@ def _client_reader(scope: ClientRunScope, function: Any) -> Reader:
 
 def _decorate(function: Any, scope: Scope[Any]) -> Any:
     """Decorate a function with a scope; what is wrong with it is told now."""
+    from jobspan._api.instrumented import instrument  # loads wrapt, and asyncio with it: blocks need neither
+
     name = _name_of(function)
     if isinstance(scope, ClientRunScope) and scope.source is _GUESS:
         scope = scope.with_source(_guess_client(function, name))
@@ -109,6 +113,8 @@ def _name_of(function: Any) -> str:
 
 
 def _guess_client(function: Any, name: str) -> str:
+    import inspect
+
     inner: Any = getattr(function, "__func__", function)
     try:
         names = [p.name for p in inspect.signature(inner).parameters.values()]

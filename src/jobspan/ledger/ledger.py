@@ -9,19 +9,23 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from jobspan import _clock
 from jobspan._guard import guard
 from jobspan.exceptions import LedgerError
 from jobspan.journal.place import Place
-from jobspan.ledger import reaping
 from jobspan.ledger.connection import connect, connect_copy, inode_of, set_aside
-from jobspan.ledger.folder import Claim, Folded, Folder, forget_cancels, forget_pruned
 from jobspan.ledger.gate import fork_gate
-from jobspan.ledger.reading import LedgerReader
-from jobspan.ledger.reaping import Reaped
 from jobspan.ledger.trouble import BrokenLedgerError, BusyLedgerError, translated
+
+if TYPE_CHECKING:
+    from jobspan.ledger.folder import Claim, Folded, Folder
+    from jobspan.ledger.reading import LedgerReader
+    from jobspan.ledger.reaping import Reaped
+
+# What folds and reads is loaded with the fork gate held, when it is first needed: opening a run needs none
+# of it, and a child forked while another thread loads a module could never load it.
 
 _KEEP_SECONDS = 7 * 24 * 3600
 _KEEP_BYTES = 256 * 1024 * 1024
@@ -70,7 +74,7 @@ class Ledger:
         self.place = Place(path)
         self._zone = zone
         self._claim = claim
-        self._folder = Folder(self.place, claim)
+        self._folder: Folder | None = None
         self._unwritten: Unwritten = unwritten or Nothing()
         self._connection: sqlite3.Connection | None = None
         self._inode: int | None = None
@@ -120,6 +124,8 @@ class Ledger:
         if connection.in_transaction:  # a signal handler came in while this thread folds
             raise BusyLedgerError("the interrupted thread is busy with the ledger; try again later")
         extra = self._unwritten.events()
+        if self._folder is None:
+            self._folder = _new_folder(self.place, self._claim)
         folded = self._folder.fold(connection, extra=extra, sweep=sweep)
         if extra:
             self._unwritten.forget(extra)
@@ -133,6 +139,8 @@ class Ledger:
             LedgerError: It cannot be used.
         """
         with fork_gate.held(seconds), translated(self.path):
+            from jobspan.ledger import reaping
+
             earlier = reaping.before(self._open())
         self.fold(seconds=seconds, busy_seconds=seconds)
         with fork_gate.held(seconds), translated(self.path):
@@ -152,16 +160,16 @@ class Ledger:
             self.fold(seconds=seconds, busy_seconds=min(seconds, 1.0))
         except LedgerError:
             with self._copy() as copy:
-                yield LedgerReader(copy, self._zone)
+                yield self.records(copy)
             return
         with fork_gate.held(seconds), translated(self.path):
-            yield LedgerReader(self._open(), self._zone)
+            yield self.records(self._open())
 
     @contextmanager
     def _copy(self) -> Generator[sqlite3.Connection]:
         with fork_gate.held():
             copy = connect_copy(self.path, trust_locks=not _is_forked_unseen())
-            folder = Folder(self.place, lambda start_ns: None)
+            folder = _new_folder(self.place, lambda start_ns: None)
             try:
                 with translated(self.path):
                     extra = self._unwritten.events()
@@ -197,6 +205,8 @@ class Ledger:
 
     def records(self, connection: sqlite3.Connection) -> LedgerReader:
         """Return a reader of what `connection`, got from `using`, holds; nothing is folded before."""
+        from jobspan.ledger.reading import LedgerReader
+
         return LedgerReader(connection, self._zone)
 
     def claim(self, start_ns: int) -> str | None:
@@ -210,6 +220,8 @@ class Ledger:
             LedgerError: The ledger cannot be used.
         """
         with fork_gate.held(), translated(self.path):
+            from jobspan.ledger.folder import forget_cancels, forget_pruned
+
             forget_pruned(self._open(), self.place, _KEEP_SECONDS, _KEEP_BYTES)
             forget_cancels(self._open(), _KEEP_SECONDS)
 
@@ -266,6 +278,12 @@ class Ledger:
                 f"{error}; it was moved to {target.name}, and a new ledger is filled from the journals kept"
                 " (7 days); what is older is only in the file moved away",
             )
+
+
+def _new_folder(place: Place, claim: Claim) -> Folder:
+    from jobspan.ledger.folder import Folder
+
+    return Folder(place, claim)
 
 
 def _is_forked_unseen() -> bool:

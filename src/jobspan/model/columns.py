@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Literal
 
 Meaning = Literal["count", "money", "text", "instant", "note", "status"]
@@ -57,5 +56,7 @@ def counter_of(column: str) -> str:
 
 def did_you_mean(name: str, known: list[str]) -> str:
     """Return a hint for an unknown name: the closest known one, or all of them."""
+    import difflib
+
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"one of: {', '.join(sorted(known))}"

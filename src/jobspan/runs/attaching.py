@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 
 from jobspan import _clock
@@ -83,6 +82,8 @@ class Attachment(Scope[JobRun | ClientRun]):
         return self.new_run()
 
     async def __aenter__(self) -> JobRun | ClientRun:
+        import asyncio
+
         found = await asyncio.to_thread(self.find)  # it reads the ledger
         return self.enter_run(self._run_at(found))
 

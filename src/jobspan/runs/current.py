@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import functools
 import inspect
+import sys
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar, Token
@@ -26,6 +26,7 @@ R = TypeVar("R")
 
 _current: ContextVar[RunHandle | None] = ContextVar("jobspan_run", default=None)
 _SPAN = guarded("context.span")
+_modules = sys.modules
 
 Activation = tuple[Token["RunHandle | None"], Token[Context] | None]
 Inside = tuple["RunHandle", Context]
@@ -96,10 +97,17 @@ def _before(token: Token[Any]) -> Any:
     return None if token.old_value is Token.MISSING else token.old_value
 
 
+def _no_loop() -> None:
+    """Stand for the function of a module another thread is only just loading."""
+
+
 def lane() -> int:
     """Return a number of the thread or task that asks; equal for calls from the same one."""
-    if asyncio._get_running_loop() is None:
+    events = _modules.get("asyncio.events")  # where nobody has loaded asyncio, nobody runs in a task
+    if events is None or getattr(events, "_get_running_loop", _no_loop)() is None:
         return threading.get_ident()
+    import asyncio
+
     task = asyncio.current_task()
     return threading.get_ident() if task is None else id(task)
 

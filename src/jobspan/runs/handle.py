@@ -6,7 +6,6 @@ into the work, but `checkpoint`, which is asked to.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from abc import abstractmethod
 from itertools import count
@@ -34,6 +33,8 @@ from jobspan.spans.span import RunSpan
 from jobspan.spans.usage import usage_processor
 
 if TYPE_CHECKING:
+    import asyncio
+
     from jobspan._composition import Runtime
     from jobspan.runs.option import Duration
     from jobspan.runs.scope import OperationScope
@@ -235,7 +236,11 @@ class RunHandle(Recorder):
 
     async def __aenter__(self) -> Self:
         entered = self.__enter__()
-        if self.deadline is not None and self._depth == 0 and asyncio.current_task() is not None:
+        if self.deadline is None or self._depth:
+            return entered
+        import asyncio
+
+        if asyncio.current_task() is not None:
             limit = self._limit = asyncio.timeout(max(0.0, self.deadline - _clock.monotonic()))
             await limit.__aenter__()
         return entered

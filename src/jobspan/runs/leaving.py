@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import sys
 from typing import TYPE_CHECKING
 
 from jobspan.exceptions import DeadlineExceeded, RunCanceled
@@ -12,7 +12,7 @@ from jobspan.runs.counting import is_group, leaves
 if TYPE_CHECKING:
     from jobspan.runs.handle import RunHandle
 
-_CANCELS = (KeyboardInterrupt, asyncio.CancelledError, RunCanceled)
+_CANCELS = (KeyboardInterrupt, RunCanceled)
 _NO_ERRORS = (*_CANCELS, SystemExit, GeneratorExit)
 
 
@@ -30,7 +30,7 @@ def left_by(error: BaseException | None, run: RunHandle | None = None) -> Left:
         if _is_in_canceled(run):
             return Left.CANCELED
         return Left.OK if _is_zero(error.code) else Left.FAILED
-    if isinstance(error, _CANCELS):
+    if isinstance(error, _CANCELS) or _is_task_cancel(error):
         return Left.CANCELED
     if isinstance(error, DeadlineExceeded):
         return Left.TIMED_OUT
@@ -44,7 +44,13 @@ def is_error(error: BaseException | None) -> bool:
     """Whether an exception counts as an error of the run: cancels and SystemExit don't."""
     if is_group(error):
         return any(is_error(member) for member in leaves(error))
-    return error is not None and not isinstance(error, _NO_ERRORS)
+    return error is not None and not isinstance(error, _NO_ERRORS) and not _is_task_cancel(error)
+
+
+def _is_task_cancel(error: BaseException) -> bool:
+    """Tell asyncio's CancelledError; where asyncio was never loaded (it takes long) there is none."""
+    loaded = sys.modules.get("asyncio.exceptions")
+    return loaded is not None and isinstance(error, loaded.CancelledError)
 
 
 def _is_in_canceled(run: RunHandle | None) -> bool:
