@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.faults.process import jobs, run
+from tests.program import run_python
 
 HANGING = """
 from opentelemetry.sdk.trace.export import SpanExporter
@@ -88,3 +92,46 @@ with runtime().reading() as reader: say(reader.job(j.run_id).run_id)
     assert provisional[13] == "~"
     assert claimed == provisional[:13]
     assert [one["run_id"] for one in jobs(ledger)] == [claimed]
+
+
+PENDING = """
+import sys, time
+import jobspan, jobspan.airtable.destination, jobspan.ledger.folder, jobspan.relay.worker
+url, flush, clients = sys.argv[1:]
+airtable = {"endpoint_url": url, "api_key": "pat" + "x" * 14 + "." + "0" * 64, "base_id": "app" + "x" * 14}
+jobspan.configure(mode="online", strict=False, exit_flush=float(flush), airtable=airtable)
+if int(clients):
+    with jobspan.job("exit") as job:
+        for number in range(int(clients)):
+            with job.client(f"client-{number}") as run: run.add(leads=1)
+print(time.time(), flush=True)
+"""
+
+
+def seconds_to_exit(home: Path, url: str, exit_flush: float, clients: int) -> float:
+    """Return the seconds from the last line of a program until its process is gone."""
+    done = run_python(["-c", PENDING, url, str(exit_flush), str(clients)], home)
+    return time.time() - float(done.stdout)
+
+
+@pytest.mark.parametrize("exit_flush", [0.0, 2.0])
+@pytest.mark.parametrize("listens", [True, False], ids=["silent", "refusing"])
+def test_a_thousand_pending_rows_do_not_hold_up_the_exit(
+    tmp_path: Path, listens: bool, exit_flush: float
+) -> None:
+    """Beside the exit of a process that loaded the same and has nothing to do; one of three must do."""
+    most = exit_flush + (0.5 if exit_flush else 0.15)
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        if listens:
+            place.listen(64)
+        url = f"http://127.0.0.1:{place.getsockname()[1]}"
+        longer: list[float] = []
+        for number in range(3):
+            home = tmp_path / str(number)
+            home.mkdir()
+            idle = seconds_to_exit(home, url, exit_flush, 0)
+            longer.append(seconds_to_exit(home, url, exit_flush, 999) - idle)
+            if longer[-1] <= most:
+                return
+    pytest.fail(f"{longer} s longer, at most {most} allowed")

@@ -211,6 +211,7 @@ WAITING = (
     + _DIRTY
     + " AND d.dirty_ns <= :until AND (:jobs IS NULL OR d.job IN (SELECT value FROM json_each(:jobs)))"
 )
+IS_WAITING = "SELECT 1 FROM deliveries d WHERE " + _DIRTY + " LIMIT 1"
 LAST_TROUBLE = (
     "SELECT last_error FROM deliveries d WHERE "
     + _DIRTY

@@ -20,6 +20,7 @@ from jobspan.relay.pace import Pace, Timing
 from jobspan.relay.polling import CancelPoll
 from jobspan.relay.sender import Sender
 
+_LAST_WORD_SECONDS = 0.25
 _TROUBLE_SECONDS = 5.0
 
 
@@ -165,7 +166,7 @@ class Relay:
         return sender.answers.stopped is not None and sender.answers.resume_in > self._timing.poll
 
     def _has_work(self) -> bool:
-        return self._asked or self.outbox.waiting().rows > 0
+        return self._asked or self.outbox.has_waiting()
 
     def _new_sender(self) -> Sender:
         pace = Pace(self._timing)  # before the libraries are loaded: that is part of the first wait
@@ -232,10 +233,12 @@ class Relay:
         waiting = self._waiting(2**62)
         return 0 if waiting is None else waiting.rows
 
-    def _waiting(self, until_ns: int, jobs: Iterable[str] | None = None) -> Waiting | None:
+    def _waiting(
+        self, until_ns: int, jobs: Iterable[str] | None = None, *, seconds: float = 1.0
+    ) -> Waiting | None:
         with guarded("relay.waiting"):
             try:
-                return self.outbox.waiting(until_ns, jobs)
+                return self.outbox.waiting(until_ns, jobs, seconds=seconds)
             except LedgerError:
                 return None
         return None
@@ -254,14 +257,14 @@ class Relay:
         is_sending = self.pid == os.getpid()
         if is_sending and timeout > 0:
             self.flush(timeout, jobs, asked=False)
-        if is_sending:
+        if is_sending and timeout > 0:  # else not even a count is waited for: another thread may be folding
             self._say_what_is_left()
         self.stop()
         if is_sending:
             self._done.wait(max(0.0, min(0.2, until - _clock.monotonic())))
 
     def _say_what_is_left(self) -> None:
-        waiting = self._waiting(2**62)
+        waiting = self._waiting(2**62, seconds=_LAST_WORD_SECONDS)
         if waiting is not None and waiting.rows:
             _log.event(
                 logging.WARNING,
