@@ -1,10 +1,11 @@
 """How long a process takes to be gone with 1,000 rows that Airtable does not have yet.
 
 From the last line of the program until the process is gone, for an Airtable that answers (the strict server
-of `jobspan.testing`), one that refuses (a closed port) and one that takes connections and never answers; with
-the default `exit_flush` of 2 s and with 0. "nothing to do" is a process that loaded the same and opened no run.
+of `jobspan.testing`), one that refuses (a closed port) and one that takes connections and never answers;
+with the default `exit_flush` of 2 s and with 0. "nothing to do" is a process that loaded the same and
+opened no run.
 
-``python benchmarks/exit.py [--rounds N] [--rows N]``: rounds of all cases in turn; the median and the longest.
+``python benchmarks/exit.py [--rounds N] [--rows N]``: rounds of all cases in turn; median and longest.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -37,3 +38,12 @@ def run_python(
         timeout=timeout,
         check=False,
     )
+
+
+def cpu_seconds(arguments: Sequence[str], home: Path) -> float:
+    """Return the CPU time of a fresh interpreter: what else the machine does hardly counts."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = run_python(arguments, home)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stderr
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

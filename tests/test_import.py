@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pickle
-import resource
 import statistics
 from pathlib import Path
 
 import pytest
 
 import jobspan
-from tests.program import run_python
+from tests.program import cpu_seconds, run_python
 
 HEAVY = ("pyairtable", "requests", "pydantic", "rich", "click", "psycopg", "genai_prices")
 
@@ -83,18 +82,9 @@ def test_the_import_and_the_first_block_are_short(tmp_path: Path) -> None:
         cpu = {code: [] for code in ("pass", FLOOR, "import jobspan", FIRST_BLOCK)}
         for _ in range(7):
             for code, times in cpu.items():
-                times.append(cpu_seconds(code, tmp_path))
+                times.append(cpu_seconds(["-c", code], tmp_path))
         bare, floor, imported, block = (statistics.median(times) for times in cpu.values())
         of_import, of_block = (imported - bare) / (floor - bare), (block - bare) / (floor - bare)
         if of_import <= 0.5 and of_block <= 1.3:
             return
     pytest.fail(f"import {of_import:.2f} and first block {of_block:.2f} of the floor")
-
-
-def cpu_seconds(code: str, home: Path) -> float:
-    """Return the CPU time of a fresh interpreter."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = run_python(["-c", code], home)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert done.returncode == 0, done.stderr
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import click
 
-import jobspan
-from jobspan._runtime import runtime
 from jobspan.cli.opening import NotFound, ledger_option, open_ledger, settings_of_command
 from jobspan.model.status import Status
-from jobspan.runs.canceling import cancel_run
 
 _FLUSH_SECONDS = 10.0
 
@@ -22,6 +19,10 @@ def command(run_id: str) -> None:
     The process that works on it stops at its next checkpoint, within about a second. What was left open
     for others to end is Canceled at once.
     """
+    import jobspan
+    from jobspan._runtime import runtime
+    from jobspan.runs.canceling import cancel_run
+
     settings = settings_of_command()
     open_ledger(settings).close()  # plainly no ledger: refused
     jobspan.configure(ledger=settings.ledger)

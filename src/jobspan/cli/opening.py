@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -19,8 +19,10 @@ from jobspan.exceptions import LedgerError
 from jobspan.journal.claim import RunIdClaims
 from jobspan.journal.place import Place
 from jobspan.ledger.ledger import Ledger
-from jobspan.ledger.reading import LedgerReader
 from jobspan.model.run_id import format_run_id
+
+if TYPE_CHECKING:
+    from jobspan.ledger.reading import LedgerReader
 
 F = TypeVar("F", bound=Callable[..., Any])
 

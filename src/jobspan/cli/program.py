@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
 from typing import Any
 
@@ -51,6 +50,8 @@ class Program(click.Group):
 
 
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # loads the libraries of e-mail and zip
+
     try:
         return version("jobspan")
     except PackageNotFoundError:  # run from a source tree that was never installed

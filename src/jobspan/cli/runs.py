@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from jobspan._settings import Settings
 from jobspan.cli.json_text import write_array
 from jobspan.cli.opening import ledger_option, reading, settings_of_command
-from jobspan.ledger.reading import LedgerReader
+
+if TYPE_CHECKING:
+    from jobspan.ledger.reading import LedgerReader
 
 _SHOWN = 50
 
