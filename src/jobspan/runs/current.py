@@ -19,6 +19,8 @@ from jobspan._guard import guarded
 from jobspan.spans.roster import roster
 
 if TYPE_CHECKING:
+    import asyncio
+
     from jobspan.runs.handle import RunHandle
 
 P = ParamSpec("P")
@@ -110,6 +112,13 @@ def lane() -> int:
 
     task = asyncio.current_task()
     return threading.get_ident() if task is None else id(task)
+
+
+def task_limit(seconds: float) -> asyncio.Timeout | None:
+    """Return what cancels the task that asks after `seconds`; None outside of every task."""
+    import asyncio
+
+    return None if asyncio.current_task() is None else asyncio.timeout(max(0.0, seconds))
 
 
 def wrap(function: Callable[P, R]) -> Callable[P, R]:

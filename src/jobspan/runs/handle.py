@@ -22,7 +22,7 @@ from jobspan._guard import guarded
 from jobspan.exceptions import DeadlineExceeded, RunCanceled
 from jobspan.model.status import Left, Status, combine
 from jobspan.runs import current
-from jobspan.runs.current import Activation, Inside, lane, live_run
+from jobspan.runs.current import Activation, Inside, lane, live_run, task_limit
 from jobspan.runs.deadline import deadline_text
 from jobspan.runs.departed import Departed
 from jobspan.runs.leaving import is_error, left_by
@@ -236,13 +236,10 @@ class RunHandle(Recorder):
 
     async def __aenter__(self) -> Self:
         entered = self.__enter__()
-        if self.deadline is None or self._depth:
-            return entered
-        import asyncio
-
-        if asyncio.current_task() is not None:
-            limit = self._limit = asyncio.timeout(max(0.0, self.deadline - _clock.monotonic()))
-            await limit.__aenter__()
+        if self.deadline is not None and self._depth == 0:
+            limit = self._limit = task_limit(self.deadline - _clock.monotonic())
+            if limit is not None:
+                await limit.__aenter__()
         return entered
 
     async def __aexit__(
