@@ -6,7 +6,6 @@ notes and `health()` say so.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
@@ -95,6 +94,8 @@ class PlannedJob(JobRun):
 
     async def admitted(self) -> None:
         """Do what `start` does, without blocking the event loop."""
+        import asyncio  # only where a task asks: it takes long to load
+
         while not self._is_admitted:
             turn = Turn(self._runtime, self.name)
             looking = asyncio.ensure_future(asyncio.to_thread(self._look, turn))
