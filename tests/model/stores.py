@@ -49,7 +49,11 @@ class MemoryStore:
 
     def load_tops(self, runs: Iterable[str]) -> list[Part]:
         wanted = set(runs)
-        return self._given(p for p in self.parts.values() if p.run in wanted and p.kind != OPERATION)
+        tops = (p for p in self.parts.values() if p.run in wanted and p.kind != OPERATION)
+        return self._given(p for p in tops if not p.settled)
+
+    def load_settled(self, run: str) -> list[Part]:
+        return self._given(p for p in self.parts.values() if p.run == run and p.settled)
 
     def load_open_children(self, parts: Iterable[str]) -> list[Part]:
         wanted = set(parts)

@@ -11,6 +11,7 @@ from jobspan.model.event import Event
 from jobspan.model.numbers import Counters, Seen, Stamp
 from jobspan.model.part import NEVER, Ending, Part
 from jobspan.model.run import Run
+from jobspan.model.settled import Settled
 from jobspan.model.status import Left, Status
 from jobspan.model.workspace import BookedCall, Process
 
@@ -87,6 +88,26 @@ def _fields(data: dict[str, Any]) -> dict[str, Any]:
     return {name: (e, _stamp(s), value) for name, (e, s, value) in data.items()}
 
 
+def _settled_value(run: Run) -> Any:
+    """Return what settled parts add up to, short where it is all that the run has."""
+    settled = run.settled
+    if settled.counts != run.counts or (settled.start_ns, settled.end_ns) != (run.start_ns, run.end_ns):
+        return [settled.parts, settled.names, settled.counts, settled.start_ns, settled.end_ns]
+    if all(parts == settled.parts for parts in settled.names.values()):
+        return settled.parts
+    return [settled.parts, settled.names]
+
+
+def _settled(value: Any, run: Run) -> Settled:
+    if isinstance(value, int):
+        names = dict.fromkeys(run.counts, value)
+        return Settled(value, dict(run.counts), names, run.start_ns or 0, run.end_ns or 0)
+    if len(value) == 2:
+        return Settled(value[0], dict(run.counts), value[1], run.start_ns or 0, run.end_ns or 0)
+    parts, names, counts, start_ns, end_ns = value
+    return Settled(parts, counts, names, start_ns, end_ns)
+
+
 def part_row(part: Part) -> Row:
     """Return the row of a part."""
     data: dict[str, Any] = {name: value for name in _PART_PLAIN if (value := getattr(part, name))}
@@ -121,13 +142,14 @@ def part_row(part: Part) -> Row:
         part.start_ns,
         part.deadline_ns,
         _dump(data),
+        int(part.settled),
     )
 
 
 def read_part(row: Row) -> Part:
     """Return the part of a row of `queries.PARTS`."""
-    uid, kind, run, job, parent, process, start_ns, deadline_ns, text = row
-    data: dict[str, Any] = json.loads(text)
+    uid, kind, run, job, parent, process, start_ns, deadline_ns, text, settled = row
+    data: Any = json.loads(text)
     part = Part(
         uid,
         kind,
@@ -137,7 +159,11 @@ def read_part(row: Row) -> Part:
         process=process,
         start_ns=start_ns,
         deadline_ns=deadline_ns,
+        settled=bool(settled),
     )
+    if text[0] == "[":
+        _take_brief(part, data)
+        return part
     for name in _PART_PLAIN:
         if name in data:
             setattr(part, name, data[name])
@@ -156,6 +182,24 @@ def read_part(row: Row) -> Part:
     return part
 
 
+def brief_data(
+    label: str, lane: int, last_ns: int, end_ns: int, end_lane: int, events: int, counts: str
+) -> str:
+    """Return the data of a part told whole: its open event, additions and close, numbered from 0 on.
+
+    `label` and `counts` are JSON texts. What follows from the rest of the row is left out.
+    """
+    return f"[{label},{lane},{last_ns},{end_ns},{end_lane},{events},{counts}]"
+
+
+def _take_brief(part: Part, data: list[Any]) -> None:
+    part.label, part.lane, part.last_ns, end_ns, end_lane, events, part.counters.base = data
+    part.top = part.uid
+    part.opened = (part.start_ns or 0, part.uid, 0)
+    part.ending = Ending(Left.OK, end_ns, stamp=(end_ns, part.uid, events - 1), lane=end_lane)
+    part.seen = Seen(events)
+
+
 def run_row(run: Run, version: int) -> Row:
     """Return the row of a run."""
     data: dict[str, Any] = {name: value for name in _RUN_PLAIN if (value := getattr(run, name))}
@@ -165,6 +209,8 @@ def run_row(run: Run, version: int) -> Row:
         data["fields"] = run.fields
     if run.destinations:
         data["to"] = run.destinations
+    if run.settled.parts:
+        data["settled"] = _settled_value(run)
     return (
         run.uid,
         run.kind,
@@ -190,6 +236,8 @@ def read_run(row: Row) -> Run:
     run.attempts = data.get("attempts", 1)
     run.fields = _fields(data.get("fields", {}))
     run.destinations = tuple(data.get("to", ()))
+    if "settled" in data:
+        run.settled = _settled(data["settled"], run)
     return run
 
 

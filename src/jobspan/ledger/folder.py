@@ -18,16 +18,19 @@ from jobspan.journal import reader
 from jobspan.journal.identity import ProcessIdentity, is_gone
 from jobspan.journal.place import Place
 from jobspan.ledger import queries
+from jobspan.ledger.batch import Batch, Events
 from jobspan.ledger.connection import check_version
 from jobspan.ledger.price import price_of
 from jobspan.ledger.run_ids import settle_run_ids
 from jobspan.ledger.store import SqliteStore, select_many
-from jobspan.model.event import Event, read_event
+from jobspan.ledger.whole import write_told
+from jobspan.model.event import Event, read_event, read_objects
 from jobspan.model.fold import Fold
 from jobspan.model.part import Part
+from jobspan.model.validation import is_applicable
 
-_BATCH_EVENTS = 4_000
-_CHUNK_BYTES = 512 * 1024
+_BATCH_EVENTS = 12_000
+_CHUNK_BYTES = 128 * 1024
 _SILENT_NS = 15_000_000_000
 """A live process touches its journal every 5 s; past this its pid is looked at."""
 _LATE_NS = 60_000_000_000
@@ -37,7 +40,6 @@ LOST_AFTER_SECONDS = 15 * 60
 
 _Mark = tuple[sqlite3.Connection, int]
 Claim = Callable[[int], str | None]
-Batch = list[tuple[Event, str | None]]
 
 
 @dataclass(slots=True)
@@ -130,24 +132,26 @@ class Folder:
     ) -> tuple[Folded, list[_Journal]]:
         result = Folded()
         journals = self._unfinished(connection)
-        batch: Batch = []
+        batch = Batch()
         touched: list[_Journal] = []
         for journal in journals:
-            if len(batch) >= _BATCH_EVENTS:
+            if batch.size >= _BATCH_EVENTS:
                 result.more = True
                 break
             with guarded("ledger.journal"):
                 if self._read(journal, batch, result) or journal.done:
                     touched.append(journal)
-        batch += [(event, process) for process, text in extra if (event := read_event(text)) is not None]
-        fold_events(connection, batch, self._claim)
+        for process, text in extra:
+            if (event := read_event(text)) is not None:
+                batch.add_one(event, process)
+        fold_batch(connection, batch, self._claim)
         self._look_for_the_dead(connection, journals, touched, sweep)
         if sweep and not result.more:
             resolve_usage(connection)
         connection.executemany(
             queries.PUT_JOURNAL, [(j.name, j.process, j.offset, j.skipped, j.done) for j in touched]
         )
-        result.events = len(batch)
+        result.events = batch.size
         return result, touched
 
     def _unfinished(self, connection: sqlite3.Connection) -> list[_Journal]:
@@ -193,24 +197,29 @@ class Folder:
 
     def _read_chunks(self, journal: _Journal, batch: Batch, result: Folded) -> None:
         gone = not journal.done and self._is_owner_gone(journal)
-        while len(batch) < _BATCH_EVENTS and not journal.done:
+        found: list[Event] = []
+        while batch.size + len(found) < _BATCH_EVENTS and not journal.done:
             chunk = reader.read(journal.path, journal.offset, _CHUNK_BYTES, owner_gone=gone)
-            for payload in chunk.payloads:
-                event = read_event(payload)
+            for event in read_objects(chunk.payloads):
                 if event is None:
                     journal.skipped += 1
-                elif event["e"] == "process":
+                elif event.get("e") != "process":
+                    found.append(event)
+                elif is_applicable(event):
                     _learn(journal, event)
-                    batch.append((event, None))
+                    batch.add_one(event, None)
                 else:
-                    journal.process = journal.process or reader.writer_key(journal.path)
-                    batch.append((event, journal.process))
+                    journal.skipped += 1
             journal.offset = chunk.offset_after
             journal.skipped += chunk.skipped
             if chunk.at_end:
                 journal.done = not chunk.owned
-                return
-        result.more = result.more or not journal.done
+                break
+        else:
+            result.more = result.more or not journal.done
+        if found:
+            journal.process = journal.process or reader.writer_key(journal.path)
+            journal.skipped += batch.add(found, journal.process)
 
     def _is_owner_gone(self, journal: _Journal) -> bool:
         """Whether the owner is dead although a descendant may still hold its lock."""
@@ -295,20 +304,42 @@ def _identity(journal: _Journal) -> ProcessIdentity | None:
     return journal.identity
 
 
-def fold_events(connection: sqlite3.Connection, batch: Batch, claim: Claim) -> None:
-    """Fold events and write what they changed. What this version cannot fold costs only itself.
+def fold_batch(connection: sqlite3.Connection, batch: Batch, claim: Claim) -> None:
+    """Fold a batch and write what it changed. What this version cannot fold costs only itself.
 
     Raises:
         sqlite3.Error: As SQLite says; the transaction is to be rolled back.
     """
-    if not batch:
+    if not batch.size or _is_saved(connection, lambda: _fold_sorted(connection, batch, claim)):
         return
+    fold_events(connection, batch.events(), claim)
+
+
+def fold_events(connection: sqlite3.Connection, events: Events, claim: Claim) -> None:
+    """Fold events one by one; where some cannot be folded, the halves of them, and so on.
+
+    Raises:
+        sqlite3.Error: As SQLite says; the transaction is to be rolled back.
+    """
+    if not events or _is_saved(connection, lambda: _fold_all(connection, events, claim)) or len(events) < 2:
+        return
+    half = len(events) // 2
+    fold_events(connection, events[:half], claim)
+    fold_events(connection, events[half:], claim)
+
+
+def _is_saved(connection: sqlite3.Connection, work: Callable[[], None]) -> bool:
+    """Do a part of a transaction; False if it failed, and nothing of it is left.
+
+    Raises:
+        sqlite3.Error: As SQLite says.
+    """
     connection.execute("SAVEPOINT events")
     trouble: sqlite3.Error | None = None
     is_folded = False
     with guarded("fold.events"):
         try:
-            _fold_all(connection, batch, claim)
+            work()
             is_folded = True
         except sqlite3.Error as error:  # no fault of the events
             trouble = error
@@ -317,17 +348,27 @@ def fold_events(connection: sqlite3.Connection, batch: Batch, claim: Claim) -> N
     if not is_folded:
         connection.execute("ROLLBACK TO events")
     connection.execute("RELEASE events")
-    if not is_folded and len(batch) > 1:
-        half = len(batch) // 2
-        fold_events(connection, batch[:half], claim)
-        fold_events(connection, batch[half:], claim)
+    return is_folded
 
 
-def _fold_all(connection: sqlite3.Connection, batch: Batch, claim: Claim) -> None:
+def _fold_sorted(connection: sqlite3.Connection, batch: Batch, claim: Claim) -> None:
     store = SqliteStore(connection)
     fold = Fold(store, price_of)
-    fold.prepare([event for event, _ in batch])
-    for event, process in batch:
+    others = write_told(connection, store, fold, batch.told) if batch.told else []
+    rest = [(event, part.process) for part in others for event in part.story]
+    _fold_into(connection, store, fold, [*rest, *batch.rest], claim)
+
+
+def _fold_all(connection: sqlite3.Connection, events: Events, claim: Claim) -> None:
+    store = SqliteStore(connection)
+    _fold_into(connection, store, Fold(store, price_of), events, claim)
+
+
+def _fold_into(
+    connection: sqlite3.Connection, store: SqliteStore, fold: Fold, events: Events, claim: Claim
+) -> None:
+    fold.prepare([event for event, _ in events])
+    for event, process in events:
         fold.apply(event, process)
     fold.settle(exact=False)
     settle_run_ids(connection, fold.space, claim)

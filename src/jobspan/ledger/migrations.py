@@ -210,4 +210,36 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # A new job asks for the jobs of its type before it.
         "CREATE INDEX jobs_by_type ON runs (label, start_ns) WHERE kind = 'j'",
     ),
+    (
+        # Parts in the order they come: sorted by their names, which are random, writes go all over.
+        "ALTER TABLE parts RENAME TO parts_by_name",
+        """
+        CREATE TABLE parts (
+            uid TEXT PRIMARY KEY,
+            kind TEXT NOT NULL,              -- j, c, o: operation
+            run TEXT,
+            job TEXT,
+            parent TEXT,
+            process TEXT,
+            closed INTEGER NOT NULL,         -- 0 open, 1 it said itself how it ended, 2 inferred
+            start_ns INTEGER,
+            deadline_ns INTEGER,
+            data TEXT NOT NULL,              -- JSON: an object, or an array where it was told whole at once
+            settled INTEGER NOT NULL         -- 1: in the sums of its run, which need not read it again
+        )
+        """,
+        """
+        INSERT INTO parts
+        SELECT uid, kind, run, job, parent, process, closed, start_ns, deadline_ns, data, 0 FROM parts_by_name
+        """,
+        "DROP TABLE parts_by_name",
+        "CREATE INDEX parts_by_run ON parts (run)",
+        "CREATE INDEX parts_unsettled_by_run ON parts (run) WHERE settled = 0 AND kind <> 'o'",
+        "CREATE INDEX parts_open_by_parent ON parts (parent) WHERE closed <> 1",
+        "CREATE INDEX parts_open_by_process ON parts (process) WHERE closed <> 1",
+        """
+        CREATE INDEX parts_open_by_deadline ON parts (deadline_ns)
+        WHERE closed = 0 AND deadline_ns IS NOT NULL
+        """,
+    ),
 )

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+_IN_JOB = "uid > ?1 || '/' AND uid < ?1 || '0' AND job = ?1"
+"""The client runs of a job: their names begin with its own, so they lie side by side."""
+
 # --- what the fold reads
-_PART = "SELECT uid, kind, run, job, parent, process, start_ns, deadline_ns, data FROM parts"
+_PART = "SELECT uid, kind, run, job, parent, process, start_ns, deadline_ns, data, settled FROM parts"
 _RUN = "SELECT uid, kind, job, label, run_id, status, start_ns, end_ns, data FROM runs"
 PARTS = _PART + " WHERE uid IN ({many})"
 RUNS = _RUN + " WHERE uid IN ({many})"
-TOPS = _PART + " WHERE run IN ({many}) AND kind <> 'o'"
-"""The parts of runs, without operations."""
+TOPS = _PART + " WHERE run IN ({many}) AND kind <> 'o' AND settled = 0"
+"""The parts of runs, without operations and those that need not be weighed any more."""
+SETTLED = _PART + " WHERE run = ? AND settled = 1"
+KNOWN_PARTS = "SELECT uid FROM parts WHERE uid IN ({many})"
+KNOWN_RUNS = "SELECT uid FROM runs WHERE uid IN ({many})"
+OPEN_ABOVE = "SELECT DISTINCT parent FROM parts WHERE parent IN ({many}) AND closed <> 1"
 OPEN_CHILDREN = _PART + " WHERE parent IN ({many}) AND closed <> 1"
 UNCLOSED_OF_PROCESS = _PART + " WHERE process = ? AND closed <> 1"
 OVERDUE = _PART + " WHERE closed = 0 AND deadline_ns IS NOT NULL AND deadline_ns <= ? LIMIT 1000"
@@ -30,11 +37,17 @@ CALLS_OF_RUN = _CALL + " WHERE run = ?"
 CALLS_OF_IDS = _CALL + " WHERE id IN ({many})"
 STASH = "SELECT data FROM entries WHERE job = '' AND run = ? AND kind = 'stash' ORDER BY id"
 """Events that came before the open event of their part."""
-ENDS = "SELECT uid, end_ns FROM runs WHERE job = ? AND kind = 'c' AND end_ns IS NOT NULL ORDER BY end_ns DESC"
+ENDS = (
+    "SELECT uid, end_ns FROM runs WHERE "
+    + _IN_JOB
+    + " AND kind = 'c' AND end_ns IS NOT NULL ORDER BY end_ns DESC"
+)
 ITEMS = _ENTRY + " WHERE job = (SELECT job FROM runs WHERE uid = :run) AND run = :run AND kind = 'item'"
 
 # --- what the fold writes
-PUT_PART = "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_PART = "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_NEW_PART = "INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_NEW_RUN = "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 PUT_RUN = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 PUT_ENTRY = (
     "INSERT INTO entries (kind, part, top, run, job, at_ns, writer, seq, data, source, key)"
@@ -74,7 +87,7 @@ NEWEST_OF_TYPE = _RUN + _OF_TYPE + _OPENED + " ORDER BY start_ns DESC, uid DESC 
 RUNNING_OF_TYPE = (
     "SELECT uid FROM runs" + _OF_TYPE + _OPENED + " AND status = 'Running' ORDER BY start_ns DESC LIMIT 1"
 )
-CLIENTS_OF_JOB = "SELECT label FROM runs WHERE job = ? AND kind = 'c'"
+CLIENTS_OF_JOB = "SELECT label FROM runs WHERE " + _IN_JOB + " AND kind = 'c'"
 DONE_CLIENTS = """
 SELECT c.uid, c.kind, c.job, c.label, c.run_id, c.status, c.start_ns, c.end_ns, c.data, j.run_id
 FROM runs j JOIN runs c ON c.job = j.uid AND c.kind = 'c'
@@ -82,15 +95,18 @@ WHERE j.kind = 'j' AND j.label = :type AND j.uid <> :but AND (j.end_ns IS NULL O
 AND c.status = 'Completed' AND c.end_ns >= :since
 """
 """The client runs that jobs of a type have Completed since an instant."""
-CLIENT_RUNS_OF_JOB = _RUN + " WHERE job = ? AND kind = 'c' AND start_ns IS NOT NULL ORDER BY start_ns, uid"
+CLIENT_RUNS_OF_JOB = (
+    _RUN + " WHERE " + _IN_JOB + " AND kind = 'c' AND start_ns IS NOT NULL ORDER BY start_ns, uid"
+)
 CLIENT_RUN_BY_RUN_ID = (
     "SELECT c.uid FROM runs j JOIN runs c ON c.uid = j.uid || '/' || substr(:text, length(j.run_id) + 2)"
     " WHERE j.run_id IN (substr(:text, 1, 13), substr(:text, 1, 20)) AND j.run_id || '-' || c.label = :text"
 )
 """The client run people call ``:text``: looked up by both halves, never taken apart on a hyphen."""
 PARTS_OF_RUN = _PART + " WHERE run = ?"
-TOPS_OF_JOB = _PART + " WHERE kind <> 'o' AND run IN (SELECT uid FROM runs WHERE job = ?)"
-PARTS_OF_JOB = _PART + " WHERE run IN (SELECT uid FROM runs WHERE job = ?)"
+_RUN_OF_JOB = "(run = ?1 OR run IN (SELECT uid FROM runs WHERE " + _IN_JOB + "))"
+TOPS_OF_JOB = _PART + " WHERE kind <> 'o' AND " + _RUN_OF_JOB
+PARTS_OF_JOB = _PART + " WHERE " + _RUN_OF_JOB
 TOLD_OF_RUN = _ENTRY + " WHERE job = ? AND run = ? AND kind IN ('note', 'skip', 'error') LIMIT 20000"
 TOLD_OF_JOB = _ENTRY + " WHERE job = ? AND kind IN ('note', 'skip', 'error') LIMIT 200000"
 _OWNERS = " JOIN runs r ON r.uid = s.run JOIN runs j ON j.uid = s.job"
@@ -276,7 +292,7 @@ SET_DESTINATIONS = "UPDATE runs SET data = json_set(data, '$.to', json(?)) WHERE
 JOBS_WITHOUT_DESTINATION = (
     "SELECT uid FROM runs WHERE kind = 'j' AND start_ns IS NOT NULL AND json_extract(data, '$.to') IS NULL"
 )
-RUNS_OF_JOB = _RUN + " WHERE job = ? AND start_ns IS NOT NULL"
+RUNS_OF_JOB = _RUN + " WHERE (uid = ?1 OR (" + _IN_JOB + ")) AND start_ns IS NOT NULL"
 START_OVER = (
     "UPDATE deliveries SET wanted = wanted + 1, cells = NULL, remote_id = NULL, claim = NULL, stage = 0,"
     " state = 'due', hold_ns = 0, shown = NULL, sent = 0, dirty_ns = :now WHERE destination = :destination"

@@ -11,8 +11,9 @@ from jobspan.ledger import codec, queries
 from jobspan.model.entry import Entry
 from jobspan.model.event import Event
 from jobspan.model.numbers import Seen
-from jobspan.model.part import Part
+from jobspan.model.part import CLIENT_RUN, Part
 from jobspan.model.run import Run
+from jobspan.model.status import Status
 from jobspan.model.workspace import BookedCall, Process, Workspace
 
 _AT_ONCE = 500
@@ -79,6 +80,9 @@ class SqliteStore:
     def load_tops(self, runs: Iterable[str]) -> list[Part]:
         return [codec.read_part(row) for row in select_many(self._connection, queries.TOPS, runs)]
 
+    def load_settled(self, run: str) -> list[Part]:
+        return [codec.read_part(row) for row in self._connection.execute(queries.SETTLED, (run,))]
+
     def load_open_children(self, parts: Iterable[str]) -> list[Part]:
         return [codec.read_part(row) for row in select_many(self._connection, queries.OPEN_CHILDREN, parts)]
 
@@ -131,14 +135,12 @@ class SqliteStore:
     def write(self, space: Workspace) -> None:
         """Write back everything a pass of the fold changed."""
         put = self._connection.executemany
-        row = self._connection.execute(queries.FACT, ("version",)).fetchone()
-        version = 1 if row is None else int(row[0]) + 1
+        version = self.take_versions(len(space.runs))
         put(queries.PUT_PART, map(codec.part_row, space.parts.values()))
         put(
             queries.PUT_RUN,
             (codec.run_row(run, version + n) for n, run in enumerate(space.runs.values())),
         )
-        put(queries.PUT_FACT, [("version", str(version + len(space.runs) - 1))])
         put(queries.FORGET_PLACE, space.keyed)
         put(queries.PUT_ENTRY, map(codec.entry_row, [*space.entries, *space.keyed.values()]))
         put(queries.FORGET_CALLS, ((run,) for run in space.calls))
@@ -148,4 +150,22 @@ class SqliteStore:
         put(queries.PUT_ENTRY, (codec.stash_row(part, event) for part, event in waiting))
         put(queries.PUT_PROCESS, map(codec.process_row, space.processes.values()))
         put(queries.PUT_WRITER, ((writer, seen.to_text()) for writer, seen in space.writers.items()))
-        mark_dirty(self._connection, ((run, space.job(run.job)) for run in space.runs.values()))
+        changed = [(run, space.job(run.job)) for run in space.runs.values()]
+        mark_dirty(self._connection, [*changed, *self._written(space)])
+
+    def take_versions(self, count: int) -> int:
+        """Return the first of `count` new version numbers for rows of runs."""
+        row = self._connection.execute(queries.FACT, ("version",)).fetchone()
+        last = 0 if row is None else int(row[0])
+        if count:
+            self._connection.execute(queries.PUT_FACT, ("version", str(last + count)))
+        return last + 1
+
+    @staticmethod
+    def _written(space: Workspace) -> Iterator[tuple[Run, Run]]:
+        """Yield the client runs written straight as rows that are to be shown somewhere, with their jobs."""
+        for uid, runs in space.written.items():
+            job = space.job(uid)
+            if job.destinations:
+                for run in runs:
+                    yield Run(run, CLIENT_RUN, uid, start_ns=0, status=Status.COMPLETED), job

@@ -56,7 +56,7 @@ class Fold:
             self._learn(event)
             return
         if process is not None:
-            self._heard_from(process, event["t"])
+            self.heard_from(process, event["t"])
         part = self.space.part(event_part(event))
         if kind == "open":
             if self._take(part, event):
@@ -65,6 +65,15 @@ class Fold:
             self._stash(part, event)
         elif self._take(part, event):
             self._apply_to(part, event)
+
+    def heard_from(self, uid: str, at_ns: int) -> None:
+        """Take note of a sign of life of a process."""
+        process = self.space.process(uid)
+        was_gone = process.is_gone
+        process.last_ns = max(process.last_ns, at_ns)
+        if was_gone and not process.is_gone:
+            process.gone_ns = None  # it turned out alive; whoever sees it dead says so again
+            self.space.reconsider(uid)
 
     def gone(self, process: str, last_seen_ns: int) -> None:
         """Take note that a process is dead; `last_seen_ns` is its last sign of life."""
@@ -162,14 +171,6 @@ class Fold:
             self.space.ended[part.uid] = part
         else:
             book(self.space, part, event)
-
-    def _heard_from(self, uid: str, at_ns: int) -> None:
-        process = self.space.process(uid)
-        was_gone = process.is_gone
-        process.last_ns = max(process.last_ns, at_ns)
-        if was_gone and not process.is_gone:
-            process.gone_ns = None  # it turned out alive; whoever sees it dead says so again
-            self.space.reconsider(uid)
 
 
 def _read_open(part: Part, event: Event, process: str | None) -> None:

@@ -89,6 +89,8 @@ class Part:
     given: Sums = field(default_factory=dict[str, int])
     given_errors: int = 0
     given_status: str = ""
+    settled: bool = False
+    """Its run holds it in its sums, and need not read it again."""
 
     @property
     def is_opened(self) -> bool:

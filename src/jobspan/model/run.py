@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobspan.model.handover import entered, standing
-from jobspan.model.numbers import Stamp, Sums
+from jobspan.model.numbers import Stamp, Sums, add_sums
 from jobspan.model.part import JOB, Ending, Kind, Part, winners
+from jobspan.model.settled import Settled
 from jobspan.model.status import Left, Status, combine
 
 Share = tuple[Sums, int, str, int, int]
@@ -66,6 +67,8 @@ class Run:
     """Of a job: the `parts` of all client runs."""
     shared: bool = False
     """Of a client run: whether its job has its share."""
+    settled: Settled = field(default_factory=Settled)
+    """Of a client run: what its settled parts add up to."""
 
     facts: int = 0
     """How many usage facts were booked in it."""
@@ -83,14 +86,15 @@ class Run:
         """Work out everything derived from its parts (`tops`: without operations).
 
         Args:
-            tops: The parts of this run, in any order.
+            tops: The parts of this run that are not in `settled`, in any order.
             repeated: Of a client run: counts of items that several winning parts booked, to be
                 taken away once.
         """
         opened = [part for part in tops if part.is_opened]
         chosen, self.attempts = winners(opened) if opened else ([], 1)
-        self.parts = entered(opened)
+        self.parts = entered(opened) + self.settled.parts
         starts = [part.start_ns for part in opened if part.start_ns is not None]
+        starts += [self.settled.start_ns] if self.settled.parts else []
         self.start_ns = min(starts) if starts else self.start_ns
         self._take_results(chosen, repeated)
         self._take_fields(opened)
@@ -100,7 +104,7 @@ class Run:
             self._derive_client_run(opened, chosen)
 
     def _take_results(self, chosen: list[Part], repeated: Sums | None) -> None:
-        counts = dict(self.client_counts) if self.kind == JOB else {}
+        counts = dict(self.client_counts if self.kind == JOB else self.settled.counts)
         held: dict[str, tuple[tuple[int, Stamp], int]] = {}
         for part in chosen:
             for name, value in part.results().items():
@@ -140,13 +144,17 @@ class Run:
     def _derive_client_run(self, opened: list[Part], chosen: list[Part]) -> None:
         living = standing(opened)
         told = _among(living, chosen)
-        self.skipped = bool(told) and all(part.is_skipped for part in told)
-        if not opened or any(part.status is Status.RUNNING for part in living):
+        settled = self.settled
+        self.skipped = bool(told) and not settled.parts and all(part.is_skipped for part in told)
+        is_told = bool(opened or settled.parts)
+        if not is_told or any(part.status is Status.RUNNING for part in living):
             self.status, self.end_ns = Status.RUNNING, None
             return
         below = [part.status for part in told if not part.is_skipped]
+        below += [Status.COMPLETED] if settled.parts else []
         self.status = combine(None, below, errors=any(part.has_errors for part in chosen))
         ends = [part.end.at_ns for part in living if part.end]
+        ends += [settled.end_ns] if settled.parts else []
         # Only passive parts (the block's own event was lost): they keep nothing open.
         self.end_ns = max(ends or [max(part.last_ns, part.start_ns or 0) for part in opened])
 
@@ -170,6 +178,22 @@ class Run:
             return ({}, 0, status, self.end_ns or 0, self.parts)
         return (self.counts, self.errors, self.status, self.end_ns or 0, self.parts)
 
+    def _count_client(self, old: str | None, new: str) -> None:
+        self.clients[new] = self.clients.get(new, 0) + 1
+        if old is not None:
+            self.clients[old] = self.clients.get(old, 0) - 1
+            if not self.clients[old]:
+                del self.clients[old]
+
+    def take_whole_runs(self, gain: Settled) -> None:
+        """Take the shares of client runs the job had nothing of, each of one whole part; see `take_share`."""
+        add_sums(self.client_counts, gain.counts)
+        add_sums(self.client_names, gain.names)
+        self.client_parts += gain.parts
+        self.clients[Status.COMPLETED] = self.clients.get(Status.COMPLETED, 0) + gain.parts
+        if self.client_end_ns is not None:
+            self.client_end_ns = max(self.client_end_ns, gain.end_ns)
+
     def _take_names(self, opened: list[Part]) -> None:
         """Take job type and destinations from the earliest open event that tells them."""
         named = sorted((part for part in opened if part.label), key=lambda part: part.opened)
@@ -185,7 +209,6 @@ class Run:
                 self.client_names[name] -= 1
             self.client_errors -= old[1]
             self.client_parts -= old[4]
-            self.clients[old[2]] = self.clients.get(old[2], 0) - 1
         for name, value in new[0].items():
             self.client_counts[name] = self.client_counts.get(name, 0) + value
             self.client_names[name] = self.client_names.get(name, 0) + 1
@@ -193,7 +216,7 @@ class Run:
             del self.client_counts[name], self.client_names[name]
         self.client_errors += new[1]
         self.client_parts += new[4]
-        self.clients[new[2]] = self.clients.get(new[2], 0) + 1
+        self._count_client(None if old is None else old[2], new[2])
         if self.client_end_ns is None or (
             old is not None and old[3] == self.client_end_ns and new[3] < old[3]
         ):

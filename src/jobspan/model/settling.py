@@ -10,6 +10,7 @@ from jobspan.model.booking import repeated_items
 from jobspan.model.handover import meet
 from jobspan.model.part import JOB, OPERATION, Ending, Part, overdue
 from jobspan.model.run import Run
+from jobspan.model.settled import Settled, whole_of
 from jobspan.model.status import Left
 from jobspan.model.workspace import Process, Workspace
 
@@ -34,9 +35,13 @@ def settle(space: Workspace) -> None:
         _give_to_top(space, operation)
     tops = [part for part in space.parts.values() if part.kind != OPERATION and part.is_opened]
     runs = {run.uid: run for part in tops if (run := space.run(part.run or "", part.kind, part.job or ""))}
+    runs.update((uid, grown) for uid in space.grown if (grown := space.known_run(uid)) is not None)
+    space.grown = set()
     space.load_tops(runs)
     clients = [run for run in runs.values() if run.kind != JOB]
+    changed = _settled_by_run(tops)
     for run in clients:
+        _settle_parts(space, run, changed.get(run.uid, []))
         _derive_client_run(space, run)
     jobs = {run.job for run in clients} | {run.uid for run in runs.values() if run.kind == JOB}
     space.load_tops(jobs)
@@ -48,6 +53,66 @@ def settle(space: Workspace) -> None:
             space.touch(part)
         job.derive(space.tops(uid), repeated_items(space, job))
         space.runs[uid] = job
+
+
+def _settled_by_run(parts: list[Part]) -> dict[str, list[Part]]:
+    groups: dict[str, list[Part]] = {}
+    for part in parts:
+        if part.settled:
+            groups.setdefault(part.run or "", []).append(part)
+    return groups
+
+
+def _settle_parts(space: Workspace, run: Run, changed: list[Part]) -> None:
+    """Settle what parts of a run are whole now; see to the settled ones that have changed."""
+    retried = _retried(space, run)
+    for part in changed + [part for part in retried.values() if part.settled and part not in changed]:
+        before = space.whole[part.uid]
+        now = None if part.uid in retried else whole_of(part)
+        if before == now:
+            continue
+        if not run.settled.exchange(before, now):
+            _settle_anew(space, run, retried)
+            break
+        if now is None:
+            _unsettle(space, part)
+        else:
+            space.whole[part.uid] = now
+    for part in space.tops(run.uid):
+        if part.uid not in retried and (whole := whole_of(part)) is not None:
+            run.settled.add(whole)
+            space.whole[part.uid] = whole
+            part.settled = True
+            space.touch(part)
+
+
+def _retried(space: Workspace, run: Run) -> dict[str, Part]:
+    """Return the parts of a run that have another attempt: which of them wins is to be weighed."""
+    names = {part.retry_of for part in space.tops(run.uid) if part.retry_of}
+    if not names:
+        return {}
+    space.load(names)
+    found = (part for name in names if (part := space.known(name)) is not None)
+    return {part.uid: part for part in found if part.run == run.uid}
+
+
+def _settle_anew(space: Workspace, run: Run, retried: dict[str, Part]) -> None:
+    """Take all settled parts out of the sums of a run, and add those again that are still whole."""
+    run.settled = Settled()
+    for part in space.load_settled(run.uid):
+        whole = None if part.uid in retried else whole_of(part)
+        if whole is None:
+            _unsettle(space, part)
+        else:
+            run.settled.add(whole)
+            space.whole[part.uid] = whole
+
+
+def _unsettle(space: Workspace, part: Part) -> None:
+    part.settled = False
+    space.whole.pop(part.uid, None)
+    space.add_top(part)
+    space.touch(part)
 
 
 def _derive_client_run(space: Workspace, run: Run) -> None:
@@ -70,9 +135,11 @@ def _give_to_top(space: Workspace, operation: Part) -> None:
     top.below_errors += operation.total_errors - operation.given_errors
     status = operation.status
     if operation.given_status != status:
-        if operation.given_status:
-            top.operations[operation.given_status] -= 1
         top.operations[status] = top.operations.get(status, 0) + 1
+        if given := operation.given_status:
+            top.operations[given] -= 1
+            if not top.operations[given]:
+                del top.operations[given]
     operation.given, operation.given_errors = dict(values), operation.total_errors
     operation.given_status = status
     space.touch(top)

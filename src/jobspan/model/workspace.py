@@ -11,6 +11,7 @@ from jobspan.model.event import Event
 from jobspan.model.numbers import Seen, Sums
 from jobspan.model.part import JOB, Kind, Part
 from jobspan.model.run import Run, Share
+from jobspan.model.settled import WholePart, whole_of
 from jobspan.model.usage.fact import UsageFact
 
 
@@ -56,7 +57,14 @@ class Store(Protocol):
 
     def load_parts(self, uids: Iterable[str]) -> Iterable[Part]: ...
     def load_runs(self, uids: Iterable[str]) -> Iterable[Run]: ...
-    def load_tops(self, runs: Iterable[str]) -> Iterable[Part]: ...
+    def load_tops(self, runs: Iterable[str]) -> Iterable[Part]:
+        """Return the parts of runs that are neither operations nor settled."""
+        ...
+
+    def load_settled(self, run: str) -> Iterable[Part]:
+        """Return the settled parts of a run."""
+        ...
+
     def load_open_children(self, parts: Iterable[str]) -> Iterable[Part]: ...
     def load_unclosed_of_process(self, process: str) -> Iterable[Part]: ...
     def load_process(self, uid: str) -> Process | None: ...
@@ -113,6 +121,12 @@ class Workspace:
         """Parts whose ending is to be looked at when settling."""
         self.shares: dict[str, Share | None] = {}
         """What each client run had given its job before this pass."""
+        self.whole: dict[str, WholePart] = {}
+        """What the runs of settled parts had taken from them before this pass."""
+        self.grown: set[str] = set()
+        """Client runs and jobs in which parts were settled that this pass holds nothing of."""
+        self.written: dict[str, list[str]] = {}
+        """Of each job, the client runs that were written to the store already."""
         self._parts: dict[str, Part] = {}
         self._runs: dict[str, Run] = {}
         self._tops: dict[str, dict[str, Part]] = {}
@@ -126,8 +140,7 @@ class Workspace:
         """Load what exists of `uids` in one go."""
         missing = uids - self._parts.keys()
         if missing:
-            for part in self.store.load_parts(missing):
-                self._parts[part.uid] = part
+            self.adopt(self.store.load_parts(missing))
 
     def known(self, uid: str | None) -> Part | None:
         """Return a part that was loaded or made."""
@@ -142,7 +155,13 @@ class Workspace:
 
     def adopt(self, found: Iterable[Part]) -> list[Part]:
         """Return parts read from the store, or the ones already in hand in their place."""
-        return [self._parts.setdefault(part.uid, part) for part in found]
+        adopted: list[Part] = []
+        for part in found:
+            known = self._parts.setdefault(part.uid, part)
+            if known is part and part.settled and (whole := whole_of(part)) is not None:
+                self.whole[part.uid] = whole
+            adopted.append(known)
+        return adopted
 
     def touch(self, part: Part) -> None:
         """Mark a part as changed."""
@@ -196,7 +215,7 @@ class Workspace:
         self._tops.setdefault(part.run or "", {})[part.uid] = part
 
     def load_tops(self, runs: Iterable[str]) -> None:
-        """Load all parts of `runs` (without operations) that are not in hand yet."""
+        """Load all parts of `runs` (neither operations nor settled) that are not in hand yet."""
         missing = [uid for uid in runs if uid not in self._whole]
         if missing:
             for part in self.adopt(self.store.load_tops(missing)):
@@ -204,8 +223,14 @@ class Workspace:
             self._whole.update(missing)
 
     def tops(self, run: str) -> list[Part]:
-        """Return all parts of a run (without operations)."""
-        return list(self._tops.get(run, {}).values())
+        """Return the parts of a run that are not settled (without operations)."""
+        return [part for part in self._tops.get(run, {}).values() if not part.settled]
+
+    def load_settled(self, run: str) -> list[Part]:
+        """Return the settled parts of a run."""
+        held = [part for part in self._parts.values() if part.run == run and part.settled]
+        loaded = [part for part in self.adopt(self.store.load_settled(run)) if part.settled]
+        return list({part.uid: part for part in [*held, *loaded]}.values())
 
     # --- entries
 

@@ -1,0 +1,201 @@
+"""Parts told whole take a short way into the ledger; it gives the rows that the fold itself gives."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jobspan.ledger import codec, queries
+from jobspan.ledger.batch import Batch
+from jobspan.ledger.folder import fold_batch
+from jobspan.model.event import read_event, read_objects
+from jobspan.model.telling import told_whole
+from tests.model.histories import START, Event, History, Writer, legal_history
+from tests.model.histories import Script as Histories
+from tests.model.stores import SqliteStore, fold_pass, records_of, sqlite_ledger, sweep
+
+seeds = st.integers(0, 2**32)
+quick = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+class PlainScript(Histories):
+    """Random histories, most parts of which are plain: opened, added to, closed; some clients come often."""
+
+    def client_part(self, job: str, parent: str, process: str, tracked: bool, client: str) -> None:
+        rng = self.random
+        for _ in range(rng.randint(1, 4)):
+            name = client if rng.random() < 0.6 else self.uid("once ")
+            self.plain(job, parent, process, name)
+        if rng.random() < 0.4:
+            super().client_part(job, parent, process, tracked, client)
+
+    def plain(self, job: str, parent: str, process: str, client: str) -> None:
+        rng = self.random
+        writer = Writer(self, self.uid("W"), process)
+        writer.write("open", kind="c", job=job, name=client, client=client, parent=parent, lane=1)
+        for _ in range(rng.randint(0, 3)):
+            if rng.random() < 0.1:
+                self.plain(job, writer.uid, process, self.uid("nested "))
+            writer.write("add", c={rng.choice(["leads", "posts", "é\u2028"]): rng.randint(0, 5)})
+        if rng.random() < 0.1:
+            self.operation(job, writer.uid, writer.uid, process, client, 1)
+        writer.write("close", how="ok", lane=1)
+        if rng.random() < 0.15:
+            self.work(writer)
+
+
+def told_in_batches(history: History, order: int) -> list[list[tuple[Event, str]]]:
+    """Cut the events into batches: as written, shuffled, or with repetitions."""
+    rng = random.Random(order)
+    events = list(history.events)
+    if rng.random() < 0.4:
+        events += rng.choices(events, k=rng.randint(0, len(events)))
+    if rng.random() < 0.3:
+        rng.shuffle(events)
+    elif rng.random() < 0.5:
+        at = rng.randint(0, len(events))
+        events = events[at:] + events[:at]
+    most = rng.choice([3, 10, 30, 1000])
+    batches: list[list[tuple[Event, str]]] = []
+    while events:
+        size = rng.randint(1, most)
+        batches.append(events[:size])
+        events = events[size:]
+    return batches
+
+
+def as_batch(events: list[tuple[Event, str]]) -> Batch:
+    """Sort events as the folder does: journal by journal, each in its order."""
+    batch = Batch()
+    for process in dict.fromkeys(process for _, process in events):
+        found: list[Any] = []
+        for event in (event for event, home in events if home == process):
+            if event["e"] == "process":
+                batch.add_one(event, None)
+            else:
+                found += read_objects([json.dumps(event).encode()])
+        assert batch.add(found, process) == 0
+    return batch
+
+
+def rows_of(connection: sqlite3.Connection) -> dict[str, Any]:
+    """Return all parts, runs and processes, decoded: how the text of a row is written is its own affair."""
+    parts = connection.execute(queries.PARTS.replace("WHERE uid IN ({many})", "")).fetchall()
+    runs = connection.execute(queries.RUNS.replace("WHERE uid IN ({many})", "")).fetchall()
+    processes = connection.execute("SELECT uid, about, last_ns, gone_ns FROM processes").fetchall()
+    found: dict[str, Any] = {f"part {row[0]}": codec.read_part(row) for row in parts}
+    found |= {f"run {row[0]}": codec.read_run(row) for row in runs}
+    return found | {f"process {row[0]}": codec.read_process(row) for row in processes}
+
+
+def both_ways(history: History, order: int) -> tuple[sqlite3.Connection, sqlite3.Connection, int]:
+    """Fold a history by the general fold alone, and with the short way; count the parts that took it."""
+    general, short = sqlite_ledger(), sqlite_ledger()
+    told = 0
+    dead = list(history.gone.items())
+    rng = random.Random(order)
+    batches = told_in_batches(history, order)
+    for number, events in enumerate(batches):
+        gone = dead if number == len(batches) - 1 or rng.random() < 0.1 else []
+        batch = as_batch(events)
+        told += len(batch.told)
+        fold_batch(short, batch, lambda start_ns: None)
+        fold_pass(SqliteStore(short), [], gone)
+        fold_pass(SqliteStore(general), events, gone)
+    for connection in (general, short):
+        sweep(SqliteStore(connection), history.swept_at)
+    return general, short, told
+
+
+@quick
+@given(seeds, seeds)
+def test_the_short_way_gives_the_rows_of_the_fold(seed: int, order: int) -> None:
+    general, short, _ = both_ways(PlainScript(seed, 3).run(), order)
+    assert rows_of(short) == rows_of(general)
+    assert records_of(short) == records_of(general)
+
+
+@pytest.mark.slow
+@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seeds, seeds, st.integers(1, 6))
+def test_the_short_way_gives_the_rows_of_the_fold_many_times(seed: int, order: int, size: int) -> None:
+    for history in (PlainScript(seed, size).run(), legal_history(seed, size)):
+        general, short, _ = both_ways(history, order)
+        assert rows_of(short) == rows_of(general)
+
+
+def test_most_parts_of_the_plain_histories_take_the_short_way() -> None:
+    told = sum(both_ways(PlainScript(seed, 3).run(), seed)[2] for seed in range(60))
+    assert told > 30
+
+
+OPEN: Event = {
+    "e": "open",
+    "w": "C",
+    "q": 0,
+    "t": START,
+    "kind": "c",
+    "job": "J",
+    "name": "x",
+    "client": "x",
+}
+ADD: Event = {"e": "add", "w": "C", "q": 1, "t": START + 1, "c": {"leads": 1}}
+CLOSE: Event = {"e": "close", "w": "C", "q": 2, "t": START + 2, "how": "ok"}
+
+
+def test_a_plain_part_is_told_whole() -> None:
+    part = told_whole([OPEN, ADD, CLOSE], "p")
+    assert part is not None
+    assert part.whole == ({"leads": 1}, START, START + 2)
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        [OPEN, ADD],
+        [ADD, CLOSE],
+        [OPEN, CLOSE],
+        [OPEN, ADD, ADD, CLOSE],
+        [{**OPEN, "q": False}, ADD, CLOSE],
+        [{**OPEN, "kind": "j"}, ADD, CLOSE],
+        [{**OPEN, "free": 1}, ADD, CLOSE],
+        [{**OPEN, "client": ""}, ADD, CLOSE],
+        [{**OPEN, "t": -1}, ADD, CLOSE],
+        [{**OPEN, "lane": "1"}, ADD, CLOSE],
+        [OPEN, {**ADD, "q": 1.0}, CLOSE],
+        [OPEN, {**ADD, "x": 3}, CLOSE],
+        [OPEN, {**ADD, "p": "D"}, CLOSE],
+        [OPEN, {**ADD, "c": {"leads": -1}}, CLOSE],
+        [OPEN, {**ADD, "c": {"leads": True}}, CLOSE],
+        [OPEN, {**ADD, "c": {"errors": 1}}, CLOSE],
+        [OPEN, ADD, {**CLOSE, "how": "failed"}],
+        [OPEN, ADD, {**CLOSE, "t": 2**63}],
+    ],
+)
+def test_what_has_to_be_weighed_is_left_to_the_fold(story: list[Event]) -> None:
+    assert told_whole(story, "p") is None
+
+
+PAYLOADS = [
+    b'{"e":"note","w":"a","q":0,"t":1,"text":"x"}',
+    b'{"broken',
+    b"[1]",
+    b'{"text":"\\ud800"}',
+    b'{"a":1},{"b":2}',
+    b"",
+]
+
+
+@pytest.mark.parametrize("copies", [1, 40])
+def test_records_read_together_are_what_each_is_alone(copies: int) -> None:
+    payloads = PAYLOADS * copies
+    alone = [read_objects([payload])[0] for payload in payloads]
+    assert read_objects(payloads) == alone
+    assert [one is None for one in alone[:6]] == [False, True, True, False, True, True]
+    assert read_event(PAYLOADS[0]) == alone[0]
