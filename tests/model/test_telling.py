@@ -18,7 +18,7 @@ from jobspan.model.event import read_event, read_objects
 from jobspan.model.telling import told_whole
 from tests.model.histories import START, Event, History, Writer, legal_history
 from tests.model.histories import Script as Histories
-from tests.model.stores import SqliteStore, fold_pass, records_of, sqlite_ledger, sweep
+from tests.model.stores import SqliteStore, fold_in_order, fold_pass, records_of, sqlite_ledger, sweep
 
 seeds = st.integers(0, 2**32)
 quick = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
@@ -35,10 +35,11 @@ class PlainScript(Histories):
         if rng.random() < 0.4:
             super().client_part(job, parent, process, tracked, client)
 
-    def plain(self, job: str, parent: str, process: str, client: str) -> None:
+    def plain(self, job: str, parent: str, process: str, client: str, **extra: Any) -> None:
         rng = self.random
         writer = Writer(self, self.uid("W"), process)
-        writer.write("open", kind="c", job=job, name=client, client=client, parent=parent, lane=1)
+        place = {"kind": "c", "job": job, "name": client, "client": client, "parent": parent, "lane": 1}
+        writer.write("open", **place, **extra)
         for _ in range(rng.randint(0, 3)):
             if rng.random() < 0.1:
                 self.plain(job, writer.uid, process, self.uid("nested "))
@@ -48,6 +49,8 @@ class PlainScript(Histories):
         writer.write("close", how="ok", lane=1)
         if rng.random() < 0.15:
             self.work(writer)
+        if not extra and rng.random() < 0.2:
+            self.plain(job, parent, rng.choice(self.processes), client, retry=writer.uid, attempt=2)
 
 
 def told_in_batches(history: History, order: int) -> list[list[tuple[Event, str]]]:
@@ -113,12 +116,20 @@ def both_ways(history: History, order: int) -> tuple[sqlite3.Connection, sqlite3
     return general, short, told
 
 
+def records_at_once(history: History) -> list[dict[str, Any]]:
+    """Return the records of a history folded in one pass, before which nothing was settled."""
+    connection = sqlite_ledger()
+    fold_in_order(SqliteStore(connection), history)
+    return records_of(connection)
+
+
 @quick
 @given(seeds, seeds)
 def test_the_short_way_gives_the_rows_of_the_fold(seed: int, order: int) -> None:
-    general, short, _ = both_ways(PlainScript(seed, 3).run(), order)
+    history = PlainScript(seed, 3).run()
+    general, short, _ = both_ways(history, order)
     assert rows_of(short) == rows_of(general)
-    assert records_of(short) == records_of(general)
+    assert records_of(short) == records_of(general) == records_at_once(history)
 
 
 @pytest.mark.slow
@@ -128,6 +139,7 @@ def test_the_short_way_gives_the_rows_of_the_fold_many_times(seed: int, order: i
     for history in (PlainScript(seed, size).run(), legal_history(seed, size)):
         general, short, _ = both_ways(history, order)
         assert rows_of(short) == rows_of(general)
+        assert records_of(short) == records_at_once(history)
 
 
 def test_most_parts_of_the_plain_histories_take_the_short_way() -> None:

@@ -3,7 +3,8 @@
 A part is *whole* when it ended well by itself, without errors, attempts or anything else its run has to
 weigh it for. It always wins, and all its run takes from it is a sum, an earliest start and a latest end.
 Whole parts are *settled*: a client run entered a million times is derived from one sum and the few parts
-that are still open. A later event, or another attempt of it, takes a part out again (`jobspan.model.settling`).
+that are still open. A later event, or another attempt of it, takes a part out again
+(`jobspan.model.settling`).
 """
 
 from __future__ import annotations
@@ -74,7 +75,9 @@ def whole_of(part: Part) -> WholePart | None:
     ending, start_ns = part.ending, part.start_ns
     if ending is None or ending.how is not Left.OK or start_ns is None or part.kind != CLIENT_RUN:
         return None
-    if part.name or part.attempt != 1 or part.of or part.retry_of or part.free or part.passive or part.expected:
+    if part.name or part.attempt != 1 or part.of or part.retry_of:
+        return None
+    if part.free or part.passive or part.expected:
         return None
     if part.errors or part.skipped or part.items or part.fields or part.counters.settings:
         return None

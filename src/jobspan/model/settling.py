@@ -91,7 +91,7 @@ def _retried(space: Workspace, run: Run) -> dict[str, Part]:
     names = {part.retry_of for part in space.tops(run.uid) if part.retry_of}
     if not names:
         return {}
-    space.load(names)
+    space.load_parts(names)
     found = (part for name in names if (part := space.known(name)) is not None)
     return {part.uid: part for part in found if part.run == run.uid}
 
