@@ -6,6 +6,7 @@ import json
 import random
 import sqlite3
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from jobspan.ledger import codec, queries
 from jobspan.ledger.batch import Batch
 from jobspan.ledger.folder import fold_batch
+from jobspan.model import settling
 from jobspan.model.event import read_event, read_objects
 from jobspan.model.telling import told_whole
 from tests.model.histories import START, Event, History, Writer, legal_history
@@ -116,10 +118,11 @@ def both_ways(history: History, order: int) -> tuple[sqlite3.Connection, sqlite3
     return general, short, told
 
 
-def records_at_once(history: History) -> list[dict[str, Any]]:
-    """Return the records of a history folded in one pass, before which nothing was settled."""
+def unsettled_records(history: History) -> list[dict[str, Any]]:
+    """Return the records of a history folded in one pass in which every part is weighed, none settled."""
     connection = sqlite_ledger()
-    fold_in_order(SqliteStore(connection), history)
+    with mock.patch.object(settling, "whole_of", return_value=None):
+        fold_in_order(SqliteStore(connection), history)
     return records_of(connection)
 
 
@@ -129,7 +132,7 @@ def test_the_short_way_gives_the_rows_of_the_fold(seed: int, order: int) -> None
     history = PlainScript(seed, 3).run()
     general, short, _ = both_ways(history, order)
     assert rows_of(short) == rows_of(general)
-    assert records_of(short) == records_of(general) == records_at_once(history)
+    assert records_of(short) == records_of(general) == unsettled_records(history)
 
 
 @pytest.mark.slow
@@ -139,12 +142,37 @@ def test_the_short_way_gives_the_rows_of_the_fold_many_times(seed: int, order: i
     for history in (PlainScript(seed, size).run(), legal_history(seed, size)):
         general, short, _ = both_ways(history, order)
         assert rows_of(short) == rows_of(general)
-        assert records_of(short) == records_at_once(history)
+        assert records_of(short) == unsettled_records(history)
 
 
 def test_most_parts_of_the_plain_histories_take_the_short_way() -> None:
     told = sum(both_ways(PlainScript(seed, 3).run(), seed)[2] for seed in range(60))
     assert told > 30
+
+
+JOB_OPEN: Event = {"e": "open", "w": "J", "q": 0, "t": START, "kind": "j", "job": "J", "name": "j", "id": "1"}
+
+
+def whole_part(uid: str, leads: int, **extra: Any) -> list[Event]:
+    place = {"kind": "c", "job": "J", "name": "x", "client": "x", **extra}
+    return [
+        {"e": "open", "w": uid, "q": 0, "t": START, **place},
+        {"e": "add", "w": uid, "q": 1, "t": START + 1, "c": {"leads": leads}},
+        {"e": "close", "w": uid, "q": 2, "t": START + 2, "how": "ok"},
+    ]
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [0, 2, 1], [2, 1, 0], [1, 2, 0]])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_another_attempt_takes_the_place_of_a_settled_part(order: list[int], at_once: bool) -> None:
+    stories = [[JOB_OPEN], whole_part("C1", 2), whole_part("C2", 5, retry="C1", attempt=2)]
+    events = [(event, "p") for place in order for event in stories[place]]
+    connection = sqlite_ledger()
+    for some in [events] if at_once else [[event] for event in events]:
+        fold_batch(connection, as_batch(some), lambda start_ns: None)
+    (job,) = records_of(connection)
+    (run,) = job["client_runs"]
+    assert (run["leads_processed"], job["items_processed"]) == (5, 5)
 
 
 OPEN: Event = {
