@@ -155,7 +155,7 @@ def test_of_many_takers_at_once_one_gets_the_lease(tmp_path: Path) -> None:
 
 
 CELLS = st.dictionaries(
-    st.sampled_from(["status", "posts", "error"]), st.one_of(st.none(), st.integers(), st.text())
+    st.sampled_from(["status", "posts", "error"]), st.sampled_from([None, 0, 1, -7, "", "Running", "é🙂"])
 )
 
 

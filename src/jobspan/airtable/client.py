@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Callable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar, cast
 
 import requests
@@ -17,11 +18,15 @@ from pyairtable import Api
 from pyairtable.formulas import AND, EQ, FIND, LOWER, OR, RECORD_ID, Field, Formula, to_formula_str
 from requests.auth import AuthBase
 
+from jobspan import _clock
+from jobspan.airtable.transport import BoundedAdapter
 from jobspan.exceptions import DeliveryError
 from jobspan.model.secret import MASK, Secret
 
 _CONNECT_SECONDS = 5
 _LONGEST_MESSAGE = 300
+_LONGEST_RETRY_AFTER = 3600.0
+"""A server that names more seconds is not believed."""
 _TROUBLES = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
@@ -55,7 +60,7 @@ class AirtableClient:
         token: The personal access token.
         base_id: The base.
         endpoint_url: Where the API is, without ``/v0``.
-        read_timeout: Seconds an answer may take.
+        read_timeout: Seconds a whole answer may take.
     """
 
     def __init__(self, token: Secret, base_id: str, endpoint_url: str, read_timeout: float) -> None:
@@ -65,6 +70,8 @@ class AirtableClient:
         self._api = Api(token.reveal(), timeout=timeout, retry_strategy=None, endpoint_url=endpoint_url)
         self._api.session.auth = _Bearer(token)
         self._api.session.max_redirects = 0
+        for scheme in ("http://", "https://"):
+            self._api.session.mount(scheme, BoundedAdapter())
 
     def __repr__(self) -> str:
         return f"<AirtableClient {self._base_id}>"
@@ -107,7 +114,9 @@ class AirtableClient:
     def upsert(
         self, table: str, records: Sequence[Json], merge_on: Sequence[str], *, by_id: bool
     ) -> list[Json]:
-        """Upsert at most ten records and return them as they then are, in the same order.
+        """Upsert at most ten records and return them as they then are, in the order the answer has.
+
+        pyairtable's own upsert does not take an answer that leaves out which rows are new.
 
         Args:
             table: Name or id.
@@ -118,14 +127,18 @@ class AirtableClient:
         Raises:
             DeliveryError: It failed; `outcome` says what is known of the write.
         """
-        made = self._api.table(self._base_id, table)
+        url = self._api.build_url(self._base_id, table)
+        body: Json = {
+            "records": [dict(record) for record in records],
+            "typecast": False,
+            "returnFieldsByFieldId": by_id,
+            "performUpsert": {"fieldsToMergeOn": list(merge_on)},
+        }
 
         def send() -> list[Json]:
-            given = [dict(record) for record in records]
-            answer = made.batch_upsert(given, list(merge_on), use_field_ids=by_id)
-            found = [_object(record) for record in answer["records"]]
-            if len(found) != len(records) or not all(isinstance(each["id"], str) for each in found):
-                raise ValueError("the answer is not about the rows that were sent")
+            found = _list(self._api.request("PATCH", url, json=body)["records"])
+            if not all(isinstance(each["id"], str) for each in found):
+                raise ValueError("the answer is not about rows")
             return found
 
         return self._ask("PATCH", send)
@@ -243,7 +256,7 @@ class AirtableClient:
         kind = type(error).__name__
         if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.SSLError):
             return DeliveryError(method, None, kind, "no connection", outcome="not_sent")
-        if isinstance(error, requests.exceptions.ReadTimeout):
+        if isinstance(error, requests.exceptions.ReadTimeout) or _took_too_long(error):
             return DeliveryError(method, None, "ReadTimeout", "no answer in time", outcome="unknown")
         if isinstance(error, requests.exceptions.ChunkedEncodingError):
             return DeliveryError(method, 200, kind, "the answer broke off", outcome="unknown")
@@ -272,6 +285,12 @@ def _never_sent(error: BaseException) -> bool:
     return isinstance(reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
 
 
+def _took_too_long(error: BaseException) -> bool:
+    """Whether the answer began, and then did not end in time."""
+    reason: Any = error.args[0] if error.args else None
+    return isinstance(reason, urllib3.exceptions.ReadTimeoutError)
+
+
 def _error_of(response: requests.Response) -> tuple[str, str]:
     """Return type and message of an error body, whatever its shape (facts, A6)."""
     nothing = f"HTTP_{response.status_code}"
@@ -296,11 +315,16 @@ def _member(value: Any, name: str) -> Any:
 
 
 def _retry_after(response: requests.Response) -> float | None:
+    """Return the seconds of a Retry-After header, a number or a date; None for what nobody can mean."""
+    given = response.headers.get("Retry-After", "")
     try:
-        seconds = float(response.headers.get("Retry-After", ""))
+        seconds = float(given)
     except ValueError:
-        return None
-    return min(seconds, 3600.0) if seconds > 0 else None
+        try:
+            seconds = parsedate_to_datetime(given).timestamp() - _clock.now_ns() / 1e9
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return seconds if 0 < seconds <= _LONGEST_RETRY_AFTER else None
 
 
 def _object(value: Any) -> Json:

@@ -9,11 +9,13 @@ from typing import Any, cast
 from jobspan import _clock
 from jobspan.airtable import fields as columns
 from jobspan.airtable import notes, ownership, sharing
+from jobspan.airtable.answering import in_order
 from jobspan.airtable.client import AirtableClient
 from jobspan.airtable.fields import CLIENT_RUNS, JOBS, Field, Record
 from jobspan.airtable.known import KnownBase
 from jobspan.airtable.schema import Column
 from jobspan.airtable.settings import AirtableSettings
+from jobspan.exceptions import DeliveryError
 from jobspan.ledger.outbox import Outbox
 from jobspan.model.delivery import SHARES, Cells, Delivery, Lookup, Seen, Whose, Write
 from jobspan.model.record import instant_text
@@ -59,6 +61,7 @@ class AirtableDestination:
         self.has_run_ids = self._base.has_run_ids
         self.claims = self._base.claims
         self.learn = self._base.learn
+        self.owes = self._base.suspicion.owes
 
     @property
     def name(self) -> str:
@@ -219,7 +222,10 @@ class AirtableDestination:
             }
             records.append({"fields": cells} | ({"id": row.remote_id} if row.remote_id else {}))
         found = self._client.upsert(table.id, records, self._merge_on(kind), by_id=not self._base.is_blind)
-        return [self._seen(kind, record) for record in found]
+        ordered = in_order(rows, [self._seen(kind, record) for record in found])
+        if ordered is None:
+            raise DeliveryError("PATCH", 200, "Mismatch", "the answer is about other rows", outcome="unknown")
+        return ordered
 
     def _merge_on(self, kind: str) -> list[str]:
         merge_on = [self._base.column(kind, "run_id")]
@@ -236,8 +242,6 @@ class AirtableDestination:
         }
         run_id = str(cells.get("run_id") or "")
         return Seen(str(record["id"]), run_id, cells, str(record.get("createdTime") or ""))
-
-    # --- lessons
 
     # --- whose row
 

@@ -13,6 +13,7 @@ from jobspan.airtable.fields import CLIENT_RUNS, JOBS, Field
 from jobspan.airtable.quarantine import Quarantine
 from jobspan.airtable.schema import Column, TableSchema, blind_schema, find_table, table_schema
 from jobspan.airtable.settings import AirtableSettings
+from jobspan.airtable.suspicion import Suspicion
 from jobspan.exceptions import DeliveryError
 from jobspan.ledger.outbox import Outbox
 from jobspan.model.delivery import Write
@@ -23,6 +24,7 @@ _CONTRADICTED = 600.0
 ASKED_SECONDS = 10.0
 """While a person waits, a schema this old is read again if something cannot be shown."""
 _REFUSALS_OF_A_FIELD = 3
+_REFUSED, _TOO_LARGE = 422, 413
 
 
 class KnownBase:
@@ -52,6 +54,7 @@ class KnownBase:
         self._refused_options: dict[tuple[str, str], frozenset[str]] = {}
         self._refused_cells: dict[tuple[str, str], set[str]] = {}
         """(kind, field) to the run ids whose value the column refused."""
+        self.suspicion = Suspicion()
         self._told: set[str] = set()
 
     def needs_refresh(self, *, asked: bool = False) -> bool:
@@ -81,14 +84,18 @@ class KnownBase:
         self._read_at = _clock.monotonic()
         self._is_doubtful = False
         self._refused_cells.clear()
+        self.suspicion.clear()
         self._unpark()
 
     def _see(self, tables: Sequence[Any]) -> None:
         self.is_blind = False
         self._refused_options.clear()
         for kind, wanted in self._names().items():
+            before = self._tables.get(kind)
             found = find_table(tables, wanted)
-            schema = None if found is None else table_schema(kind, found, self.fields[kind])
+            if found is None and before is not None:  # renamed since
+                found = find_table(tables, before.id)
+            schema = None if found is None else table_schema(kind, found, self.fields[kind], before)
             self._tables[kind] = schema
             if schema is None:
                 self._tell(f"table {wanted!r} is missing", "jobspan.table.missed", table=wanted)
@@ -160,8 +167,10 @@ class KnownBase:
         return next((each for each in Status if self.label(kind, each) == label), Status.COMPLETED)
 
     def refuses(self, kind: str, field: str, run_id: str) -> bool:
-        """Whether a column refused the value of this very row."""
-        return run_id in self._refused_cells.get((kind, field), ())
+        """Whether a column refused the value of this very row, or is suspected to."""
+        if run_id in self._refused_cells.get((kind, field), ()):
+            return True
+        return self.suspicion.holds(kind, field, run_id)
 
     def refused_options(self, kind: str, field: str) -> frozenset[str]:
         """Return the options a column was seen to refuse."""
@@ -192,15 +201,22 @@ class KnownBase:
     def learn(self, kind: str, error: DeliveryError, rows: Sequence[Write]) -> bool:
         """Take the lesson of a 422: which field, option or value is refused; True: send again.
 
-        The schema is read anew, at most every ten minutes; in between the refusal itself is believed.
+        The schema is read anew, at most every ten minutes; in between the refusal itself is believed. Where
+        it names nothing, the cells of the one row are tried by halves.
         """
+        if error.status == _TOO_LARGE:
+            return self._suspect(kind, error.message, rows)
         self._is_doubtful = True
         if not self.is_blind and _clock.monotonic() - self._contradicted_at > _CONTRADICTED:
             self._contradicted_at = _clock.monotonic()
             self._read_at = None
             return True
-        lesson = _LESSONS.get(error.type)
-        return bool(lesson is not None and rows and lesson(self, kind, error.message, rows))
+        if kind not in self.fields:
+            return False
+        lesson = (_LESSONS if rows else _LESSONS_OF_READING).get(error.type)
+        if lesson is not None and lesson(self, kind, error.message, rows):
+            return True
+        return error.status == _REFUSED and self._suspect(kind, error.message, rows)
 
     def doubt(self) -> None:
         """Read the schema before anything else: a table or the base may be gone."""
@@ -221,6 +237,18 @@ class KnownBase:
         self.quarantine.add(kind, field.name, f"column {field.column!r} is missing")
         return True
 
+    def _learn_unreadable(self, kind: str, message: str, rows: Sequence[Write]) -> bool:
+        """A formula names columns that are not there; the message does, too, in lower case."""
+        named = message.casefold()
+        lacking = [
+            field
+            for field in self.fields[kind]
+            if (column := self.column(kind, field.name)) is not None and column.name.casefold() in named
+        ]
+        for field in lacking:
+            self.quarantine.add(kind, field.name, f"column {field.column!r} is missing")
+        return bool(lacking)
+
     def _learn_refused(self, kind: str, message: str, rows: Sequence[Write]) -> bool:
         field = self._field_in(kind, message)
         if field is None or self.quarantine.holds(kind, field.name):
@@ -228,6 +256,9 @@ class KnownBase:
         if "computed" in message:
             self.quarantine.add(kind, field.name, f"column {field.column!r} is computed")
             return True
+        return self._blame(kind, field, rows)
+
+    def _blame(self, kind: str, field: Field, rows: Sequence[Write]) -> bool:
         refused = self._refused_cells.setdefault((kind, field.name), set())
         if self.is_blind or len(refused) + 1 >= _REFUSALS_OF_A_FIELD:
             self.quarantine.add(kind, field.name, f"column {field.column!r} refuses the values")
@@ -237,6 +268,18 @@ class KnownBase:
         refused.add(rows[0].run_id)
         _log.event(logging.WARNING, "jobspan.cell.refused", run_id=rows[0].run_id, field=field.name)
         return True
+
+    def _suspect(self, kind: str, message: str, rows: Sequence[Write]) -> bool:
+        if len(rows) != 1:
+            return False
+        named = self._field_in(kind, message)
+        if named is not None and named.name in rows[0].cells:
+            return self._blame(kind, named, rows)
+        again, guilty = self.suspicion.refused(kind, rows[0])
+        for field in self.fields[kind]:
+            if field.name == guilty:
+                self._blame(kind, field, rows)
+        return again
 
     def _learn_option(self, kind: str, message: str, rows: Sequence[Write]) -> bool:
         learned = False
@@ -256,4 +299,8 @@ _LESSONS: dict[str, _Lesson] = {
     "UNKNOWN_FIELD_NAME": KnownBase._learn_missing,
     "INVALID_VALUE_FOR_COLUMN": KnownBase._learn_refused,
     "INVALID_MULTIPLE_CHOICE_OPTIONS": KnownBase._learn_option,
+}
+_LESSONS_OF_READING: dict[str, _Lesson] = {
+    "UNKNOWN_FIELD_NAME": KnownBase._learn_missing,
+    "INVALID_FILTER_BY_FORMULA": KnownBase._learn_unreadable,
 }

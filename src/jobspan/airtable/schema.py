@@ -48,11 +48,21 @@ def find_table(tables: Sequence[Json], wanted: str) -> Json | None:
     return None
 
 
-def table_schema(kind: str, table: Json, fields: Sequence[Field]) -> TableSchema:
-    """Return what the metadata of a table means for our fields."""
+def table_schema(
+    kind: str, table: Json, fields: Sequence[Field], before: TableSchema | None = None
+) -> TableSchema:
+    """Return what the metadata of a table means for our fields.
+
+    Args:
+        kind: j or c.
+        table: The metadata.
+        fields: Our fields.
+        before: What was known of it; a column that was renamed since is still the same one.
+    """
     made = TableSchema(kind, str(table["id"]), str(table["name"]))
     for each in fields:
-        found = _column(table, each.column)
+        known = None if before is None else before.columns.get(each.name)
+        found = _column(table, each.column) or (known and _column(table, known.id))
         problem = _problem(each, found)
         if found is not None and problem is None:
             made.columns[each.name] = found

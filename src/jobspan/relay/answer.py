@@ -110,9 +110,10 @@ class Answers:
                 self._outbox.hold(rows, str(error), seconds=verdict.seconds, unsure=_fields(items))
         elif items:
             self._refused(error, verdict, kind, items)
+        elif self._destination.learn(kind, error, ()):
+            self.forgive()
         else:
             self._back_off(verdict)
-            self._destination.learn(kind, error, ())
 
     def _stop(self, verdict: Verdict) -> None:
         if self.stopped != verdict.reason:

@@ -91,6 +91,10 @@ class Destination(Protocol):
         """Take the lesson of a refusal; True if the same rows may now be sent again."""
         ...
 
+    def owes(self, kind: str, run_id: str) -> bool:
+        """Take note that a row was written; True if cells of it were held back and are to be tried now."""
+        ...
+
     def abandoned(self, kind: str) -> list[Write]:
         """Return what closes the rows that other ledgers left Running and that may be closed. One request."""
         ...

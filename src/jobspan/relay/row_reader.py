@@ -94,7 +94,7 @@ class RowReader:
                     self._outbox.set_stage(each, each.stage, seen.remote_id)
                 self._take(each, seen)
 
-        self._answers.attempt(read, rows)
+        self._answers.attempt(read, rows, kind)
 
     def _take(self, delivery: Delivery, seen: Seen) -> None:
         self._poll.saw(delivery, seen)
@@ -138,7 +138,7 @@ class RowReader:
                     self.remember(delivery.run, seen)
                     self._take(delivery, seen)
 
-        return lambda: self._answers.attempt(look)
+        return lambda: self._answers.attempt(look, kind="c")
 
 
 def _is_next_try(delivery: Delivery) -> bool:

@@ -114,11 +114,13 @@ class Sender:
         if unverified and not self._destination.has_run_ids("j"):
             self._claiming.believe(unverified)
         elif unverified:
-            return lambda: self.answers.attempt(lambda: self._claiming.verify(unverified), unverified)
+            return lambda: self.answers.attempt(lambda: self._claiming.verify(unverified), unverified, "j")
         due = self._claiming.leave(due)
         unseen = [each for each in due if self._claiming.is_due(each) and self._rows.seen(each.run) is None]
         if unseen:
-            return lambda: self.answers.attempt(lambda: self._claiming.look(unseen, self._looked_up), unseen)
+            return lambda: self.answers.attempt(
+                lambda: self._claiming.look(unseen, self._looked_up), unseen, "j"
+            )
         return self._rows.due("j", due) or self._writing("j", due)
 
     def _looked_up(self, delivery: Delivery, seen: Seen) -> None:
@@ -240,7 +242,7 @@ class Sender:
         others: list[Delivery] = []
         for each, seen in zip(items, found, strict=True):
             delivery = each.delivery
-            delivery.wanted -= each.again
+            delivery.wanted -= each.again or self._destination.owes(kind, each.write.run_id)
             if delivery.is_job and delivery.stage == UNSEEN:
                 delivery.stage = FREE if self._destination.has_run_ids(kind) else OURS
             rows.append((delivery, each.shown, each.cells, seen.remote_id))
@@ -267,7 +269,7 @@ class Sender:
             self._doubled = (kind, items)
             return
         self._doubled = None
-        if verdict.action is Action.LEARN:
+        if verdict.action is Action.LEARN or len(items) == 1:
             if error.type == "ROW_DOES_NOT_EXIST" and self._forget_row(error, items):
                 return
             if self._destination.learn(kind, error, [each.write for each in items]):
@@ -296,7 +298,7 @@ class Sender:
             if not self._claiming.match(kind, items):
                 self._split(DeliveryError("PATCH", 422, "", "several rows have the run id"), kind, items)
 
-        return lambda: self.answers.attempt(match, [each.delivery for each in items])
+        return lambda: self.answers.attempt(match, [each.delivery for each in items], kind)
 
     def _forget_row(self, error: DeliveryError, items: Sequence[Item]) -> bool:
         """A person deleted a row: send it whole, by key."""

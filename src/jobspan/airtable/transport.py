@@ -1,0 +1,86 @@
+"""Connections on which a whole answer is bound in time: who drips a byte a second holds nobody up.
+
+The read time-out of requests counts from one byte to the next, and it has no other.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+from typing import Any
+
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from jobspan import _clock
+
+
+class _Bounded(io.RawIOBase):
+    """Reads a socket until the time of the whole answer is over."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, seconds: float) -> None:
+        super().__init__()
+        self._raw = raw
+        self._sock = sock
+        self._until = _clock.monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        left = self._until - _clock.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer takes too long")
+        self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer whose head and body together take no longer than the read time-out."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **more: Any) -> None:
+        super().__init__(sock, *args, **more)
+        seconds = sock.gettimeout()
+        if seconds is not None:
+            raw = self.fp.detach()
+            self.fp = io.BufferedReader(_Bounded(raw, sock, seconds))
+
+
+class _Plain(HTTPConnection):
+    response_class = _Answer
+
+
+class _Secure(HTTPSConnection):
+    response_class = _Answer
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Plain  # pyright: ignore[reportAssignmentType]
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Secure  # pyright: ignore[reportAssignmentType]
+
+
+class BoundedAdapter(HTTPAdapter):
+    """Makes requests on such connections, by way of a proxy, too."""
+
+    def init_poolmanager(self, *args: Any, **more: Any) -> None:
+        """Make the pools."""
+        super().init_poolmanager(*args, **more)
+        self._bind(self.poolmanager)
+
+    def proxy_manager_for(self, *args: Any, **more: Any) -> Any:
+        """Make the pools of a proxy."""
+        found = super().proxy_manager_for(*args, **more)
+        self._bind(found)
+        return found
+
+    def _bind(self, manager: Any) -> None:
+        manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
