@@ -11,6 +11,7 @@ import http.client
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar, cast
+from urllib.parse import quote
 
 import requests
 import urllib3
@@ -127,7 +128,7 @@ class AirtableClient:
         Raises:
             DeliveryError: It failed; `outcome` says what is known of the write.
         """
-        url = self._api.build_url(self._base_id, table)
+        url = self._table_url(table)
         body: Json = {
             "records": [dict(record) for record in records],
             "typecast": False,
@@ -191,15 +192,18 @@ class AirtableClient:
             says.append(EQ(FIND(lacking[1], Field(lacking[0])), 0))
         return self._select(table, AND(begins, OR(*says)), fields, by_id)
 
+    def _table_url(self, table: str, *more: str) -> str:
+        return self._api.build_url(self._base_id, quote(table, safe=""), *more)
+
     def _select(self, table: str, formula: Formula, fields: Sequence[str], by_id: bool) -> list[Json]:
-        url = self._api.build_url(self._base_id, table)
+        url = self._table_url(table)
         options: Json = {
             "formula": to_formula_str(formula),
             "fields": list(fields),
             "page_size": 100,
             "use_field_ids": by_id,
         }
-        fallback = ("POST", self._api.build_url(self._base_id, table, "listRecords"))
+        fallback = ("POST", self._table_url(table, "listRecords"))
 
         def send() -> list[Json]:
             answer = self._api.request("GET", url, fallback=fallback, options=options)
@@ -215,7 +219,7 @@ class AirtableClient:
         Raises:
             DeliveryError: It failed.
         """
-        url = self._api.build_url(self._base_id, table)
+        url = self._table_url(table)
         options: Json = {"fields": list(fields), "page_size": 100}
         params = {"offset": offset} if offset else {}
 
@@ -231,7 +235,7 @@ class AirtableClient:
         Raises:
             DeliveryError: It failed.
         """
-        url = self._api.build_url(self._base_id, table)
+        url = self._table_url(table)
         params = {"records[]": list(record_ids)}
         self._ask("DELETE", lambda: self._api.request("DELETE", url, params=params))
 

@@ -240,7 +240,7 @@ class AirtableDestination:
             for field, column in self._base.table(kind).columns.items()
             if column.id in given
         }
-        run_id = str(cells.get("run_id") or "")
+        run_id = str(cells.get("run_id") or "") if self._base.has_run_ids(kind) else ""
         return Seen(str(record["id"]), run_id, cells, str(record.get("createdTime") or ""))
 
     # --- whose row

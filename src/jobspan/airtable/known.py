@@ -279,6 +279,9 @@ class KnownBase:
         for field in self.fields[kind]:
             if field.name == guilty:
                 self._blame(kind, field, rows)
+        if not again:  # it was something else
+            for (place, _), refused in self._refused_cells.items():
+                refused.difference_update([rows[0].run_id] if place == kind else [])
         return again
 
     def _learn_option(self, kind: str, message: str, rows: Sequence[Write]) -> bool:

@@ -188,6 +188,7 @@ class Outbox:
                         "cells": cells_text(cells),
                         "remote_id": remote_id,
                         "now": now_ns,
+                        "dirty": delivery.dirty_ns if delivery.owed else now_ns,
                         "stage": delivery.stage,
                         "destination": self.destination,
                         "run": delivery.run,

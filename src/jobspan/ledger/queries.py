@@ -242,7 +242,7 @@ UPDATE deliveries SET
     sent = :wanted, shown = :shown, cells = :cells, remote_id = :remote_id, sent_ns = :now, stage = :stage,
     attempts = 0, last_error = NULL, hold_ns = 0, claim = NULL,
     urgent = CASE WHEN wanted > :wanted THEN urgent ELSE 0 END,
-    dirty_ns = CASE WHEN wanted > :wanted THEN :now ELSE dirty_ns END
+    dirty_ns = CASE WHEN wanted > :wanted THEN :dirty ELSE dirty_ns END
 WHERE destination = :destination AND run = :run
 """
 PUT_UNCHANGED = """

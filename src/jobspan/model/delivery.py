@@ -42,6 +42,8 @@ class Delivery:
     hold_ns: int
     sent_ns: int
     cells: Cells | None
+    owed: bool = False
+    """It was written in part: the rest is as overdue as the whole was."""
 
     @property
     def is_job(self) -> bool:

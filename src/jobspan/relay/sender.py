@@ -242,7 +242,8 @@ class Sender:
         others: list[Delivery] = []
         for each, seen in zip(items, found, strict=True):
             delivery = each.delivery
-            delivery.wanted -= each.again or self._destination.owes(kind, each.write.run_id)
+            delivery.owed = self._destination.owes(kind, each.write.run_id)
+            delivery.wanted -= each.again or delivery.owed
             if delivery.is_job and delivery.stage == UNSEEN:
                 delivery.stage = FREE if self._destination.has_run_ids(kind) else OURS
             rows.append((delivery, each.shown, each.cells, seen.remote_id))
