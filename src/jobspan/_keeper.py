@@ -5,7 +5,6 @@ Nothing depends on it: without it (a fork, an exit, a fault) the next process fo
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,6 +12,7 @@ from contextlib import suppress
 from jobspan import _clock
 from jobspan._guard import guard, guarded
 from jobspan.exceptions import LedgerError
+from jobspan.journal import process
 from jobspan.journal.writer import JournalWriter
 from jobspan.ledger.cancel import Requests, requests
 from jobspan.ledger.ledger import BusyLedgerError, Ledger
@@ -65,7 +65,7 @@ class Keeper:
 
     def start(self) -> None:
         """Start the thread unless this process has it; cheap enough for every opening of a run."""
-        pid = os.getpid()
+        pid = process.pid()
         if self.pid == pid or self._stopped.is_set():
             return
         mine = object()

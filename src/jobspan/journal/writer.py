@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from jobspan import _clock
 from jobspan._guard import guard, guarded
-from jobspan.journal import mapping
+from jobspan.journal import mapping, process
 from jobspan.journal.frame import encode
 from jobspan.journal.place import Place
 from jobspan.journal.segment import NOWHERE, SUFFIX, Segment, close_inherited
 from jobspan.journal.state import TornError, WriterState, is_foreign, tell, torn
 
+_pid = process.pid
 _RETRY_SECONDS = 1.0
 _CHECK_SECONDS = 1.0
 _DRAIN_SECONDS = 0.005
@@ -75,7 +75,7 @@ class JournalWriter:
             self._append_late(payload)
             return
         record = encode(payload)
-        if segment.pid != os.getpid():  # as late as can be: a signal handler may fork
+        if segment.pid != _pid():  # as late as can be: a signal handler may fork
             self._append_late(payload)
             return
         try:
@@ -186,7 +186,7 @@ class JournalWriter:
     # -- the rare roads -------------------------------------------------------------------------
 
     def _state(self) -> WriterState:
-        pid = os.getpid()
+        pid = _pid()
         state = self._states.get(pid)
         if state is None:
             close_inherited()

@@ -20,6 +20,7 @@ from opentelemetry.trace import set_span_in_context
 from jobspan import _clock
 from jobspan._guard import guarded
 from jobspan.exceptions import DeadlineExceeded, RunCanceled
+from jobspan.journal import process
 from jobspan.model.status import Left, Status, combine
 from jobspan.runs import current
 from jobspan.runs.current import Activation, Inside, lane, live_run, task_limit
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from jobspan.runs.option import Duration
     from jobspan.runs.scope import OperationScope
 
-_getpid = os.getpid
+_getpid = process.pid
 _STARTING = guarded("run.start")
 _ENDING = guarded("run.finish")
 _CONTEXT = guarded("run.context")

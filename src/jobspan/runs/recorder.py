@@ -7,7 +7,6 @@ what a method recorded is durable when it returns. Nothing raises into the work.
 from __future__ import annotations
 
 import logging
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from jobspan import _clock, _log
 from jobspan._guard import guarded
+from jobspan.journal import process
 from jobspan.model.columns import COUNTERS
 from jobspan.model.counters import clean_count, clean_money
 from jobspan.model.event import write_event
@@ -28,7 +28,7 @@ from jobspan.spans.roster import Home
 if TYPE_CHECKING:
     from jobspan._composition import Runtime
 
-_getpid = os.getpid
+_getpid = process.pid
 _pens = count().__next__
 _LOGGING = guarded("run.log")
 

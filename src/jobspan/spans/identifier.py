@@ -3,7 +3,7 @@
 The SDK takes its ids from the global `random`: a program that seeds it repeats its trace ids, and every
 span disturbs the program's own sequence. Ours is seeded by the operating system, and anew in a forked
 child: by the fork hook, and, because a fork made in C (uWSGI) runs no hooks, by looking at the pid
-before each id (0.1 µs).
+before each id.
 
 Safe in any thread and signal handler: drawing is one C call and takes no lock.
 """
@@ -13,7 +13,9 @@ from __future__ import annotations
 import os
 import random
 
-_pid = os.getpid()
+from jobspan.journal.process import pid
+
+_pid = pid()
 _draw_bits = random.Random(os.urandom(32)).getrandbits
 
 
@@ -21,7 +23,7 @@ def reseed() -> None:
     """Take a new random sequence from the operating system."""
     global _pid, _draw_bits
     _draw_bits = random.Random(os.urandom(32)).getrandbits
-    _pid = os.getpid()
+    _pid = pid()
 
 
 if hasattr(os, "register_at_fork"):
@@ -30,13 +32,13 @@ if hasattr(os, "register_at_fork"):
 
 def new_span_id() -> int:
     """Return a random 64-bit id, never 0 (OpenTelemetry's invalid id)."""
-    if os.getpid() != _pid:
+    if pid() != _pid:
         reseed()
     return _draw_bits(64) or new_span_id()
 
 
 def new_trace_id() -> int:
     """Return a random 128-bit id, never 0 (OpenTelemetry's invalid id)."""
-    if os.getpid() != _pid:
+    if pid() != _pid:
         reseed()
     return _draw_bits(128) or new_trace_id()
