@@ -66,8 +66,9 @@ def test_a_token_brings_the_run_to_the_base_of_a_process_with_an_empty_ledger(
         run(there, deliver, JOBSPAN_TOKEN_KEY=KEY, **settings(server))
     _, clients = shown(server)
     assert clients == {"Guy-Wilson": ("Completed", 180)}
-    assert len(rows(server, JOBS)) == 1
-    assert [job["run_id"] for job in jobs(there)] == [rows(server, JOBS)[0]["Run ID"]]
+    assert not rows(server, JOBS), "a job is shown by the ledger that opened it; only its run was named"
+    (row,) = rows(server, CLIENT_RUNS)
+    assert [f"{job['run_id']}-Guy-Wilson" for job in jobs(there)] == [row["Run ID"]]
 
 
 def test_a_base_that_a_job_has_stays_its_own(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_two_live_ledgers_add_up_and_a_live_row_stays_open(deliver: Deliver, fre
         assert jobspan.flush(15)
         wait_until(lambda: row_of(server, "A")["System Notes"].count("recorded by ledger") == 2, 15)
     assert jobspan.flush(15)
-    wait_until(lambda: row_of(server, "A")["Status"] == "Running", 15)
+    wait_until(lambda: row_of(server, "A")["Status"] == "Running", 60)  # its owner looks every 15 s
     assert row_of(server, "A")["Posts Processed"] == 98
     cron.go()
     assert cron.wait() == 0
