@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from jobspan.exceptions import (
     AlreadyRunning,
+    BudgetExceeded,
     DeadlineExceeded,
     JobspanError,
     LedgerError,
@@ -56,6 +57,7 @@ else:
 
 __all__ = [
     "AlreadyRunning",
+    "BudgetExceeded",
     "ClientOutcome",
     "ClientRun",
     "ClientRunRecord",

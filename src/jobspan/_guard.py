@@ -86,12 +86,18 @@ class guarded:  # noqa: N801 - reads as a keyword: `with guarded("journal.write"
 
     As a decorator the function then returns None when it failed. BaseExceptions that are not
     Exceptions (KeyboardInterrupt, SystemExit, RunCanceled) always pass.
+
+    Args:
+        where: Named where it failed.
+        after: Called, unguarded, with the first argument of a decorated function when that is done:
+            for what is meant to raise into the work.
     """
 
-    __slots__ = ("where",)
+    __slots__ = ("after", "where")
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, after: Callable[[Any], None] | None = None) -> None:
         self.where = where
+        self.after = after
 
     def __enter__(self) -> guarded:
         return self
@@ -105,7 +111,9 @@ class guarded:  # noqa: N801 - reads as a keyword: `with guarded("journal.write"
         return True
 
     def __call__(self, function: F) -> F:
-        where, report = self.where, guard.report
+        where, report, after = self.where, guard.report, self.after
+        if after is not None:
+            return _followed(function, where, after)
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -116,3 +124,17 @@ class guarded:  # noqa: N801 - reads as a keyword: `with guarded("journal.write"
                 return None
 
         return call  # type: ignore[return-value]
+
+
+def _followed(function: F, where: str, after: Callable[[Any], None]) -> F:
+    report = guard.report
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - and here, with what follows outside of it
+            report(where, error)
+        after(args[0])
+
+    return call  # type: ignore[return-value]

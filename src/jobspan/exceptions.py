@@ -9,12 +9,13 @@
         ├── LedgerError (OSError)       a ledger that cannot be read or written
         ├── DeliveryError               a request to a destination that failed (inside only)
         ├── DeadlineExceeded (TimeoutError)      a ``timeout=`` of ours has passed
+        ├── BudgetExceeded              a ``max_tokens=``, ``max_cost_usd=`` or ``max_errors=`` is exceeded
         └── AlreadyRunning (RuntimeError)        ``overlap=``: another job of this type and key runs
     BaseException
     └── RunCanceled                     raised by ``checkpoint()`` of a canceled run
 
 Tracking that cannot do its work never raises into the business code: these are raised
-where a person wrote something wrong, or asked for them (``timeout=``, ``overlap=``, ``cancel()``).
+where a person wrote something wrong, or asked for them (``timeout=``, budgets, ``overlap=``, ``cancel()``).
 """
 
 from __future__ import annotations
@@ -76,6 +77,18 @@ class DeadlineExceeded(JobspanError, TimeoutError):
 
     Attributes:
         run_uid: The inside name of the run whose deadline it was.
+    """
+
+    def __init__(self, text: str = "", run_uid: str = "") -> None:
+        super().__init__(text)
+        self.run_uid = run_uid
+
+
+class BudgetExceeded(JobspanError):
+    """A run has spent more than its ``max_tokens=``, ``max_cost_usd=`` or ``max_errors=``.
+
+    Attributes:
+        run_uid: The inside name of the run whose budget it was.
     """
 
     def __init__(self, text: str = "", run_uid: str = "") -> None:

@@ -18,7 +18,7 @@ assert_type(plain(1, dry=True), str)
 plain("1")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
-@job("nightly", timeout=3600)
+@job("nightly", timeout=3600, max_tokens=50_000, max_cost_usd="2.50", max_errors=10)
 def called(clients: list[str]) -> int:
     return len(clients)
 
@@ -34,7 +34,7 @@ async def fetch(client_id: str) -> bytes:
 fetching: Callable[[str], Coroutine[Any, Any, bytes]] = fetch
 
 
-@client_run(client="lead", timeout="5m")
+@client_run(client="lead", timeout="5m", max_tokens=1_000, max_cost_usd=0.5, max_errors=0)
 def score(lead: str, weight: float = 1.0) -> float:
     return weight
 

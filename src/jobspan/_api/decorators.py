@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, overload
 
 from jobspan.exceptions import UsageError
+from jobspan.runs.limits import Money
 from jobspan.runs.option import Duration, refuse_unknown
 from jobspan.runs.scope import ClientRunScope, JobScope, OperationScope, Scope, set_decorator
 
@@ -18,7 +19,8 @@ R = TypeVar("R")
 
 Overlap = Literal["allow", "skip", "queue", "fail"]
 
-_JOB_OPTIONS = ("timeout", "key", "resume", "resume_within", "overlap", "queue_timeout")
+_LIMITS = ("max_tokens", "max_cost_usd", "max_errors")
+_JOB_OPTIONS = ("timeout", "key", "resume", "resume_within", "overlap", "queue_timeout", *_LIMITS)
 _CLIENT_NAMES = ("client_id", "client")
 
 
@@ -139,6 +141,9 @@ def job(
     resume_within: Duration | None = None,
     overlap: Overlap | None = None,
     queue_timeout: Duration | None = None,
+    max_tokens: int | None = None,
+    max_cost_usd: Money | None = None,
+    max_errors: int | None = None,
 ) -> JobScope: ...
 @overload
 def job(
@@ -149,6 +154,9 @@ def job(
     resume_within: Duration | None = None,
     overlap: Overlap | None = None,
     queue_timeout: Duration | None = None,
+    max_tokens: int | None = None,
+    max_cost_usd: Money | None = None,
+    max_errors: int | None = None,
 ) -> JobScope: ...
 def job(job_type: Any = None, /, **options: Any) -> Any:
     """Open a job for each call or block.
@@ -166,6 +174,8 @@ def job(job_type: Any = None, /, **options: Any) -> Any:
             (default); "skip": a decorated function is not called and gives None, a block raises
             `AlreadyRunning`; "fail": raise it; "queue": wait, for ``queue_timeout`` at most.
             ``key``: jobs of one type with different keys have nothing to do with each other.
+            ``max_tokens``, ``max_cost_usd``, ``max_errors``: `BudgetExceeded` is raised where the job, with
+            all that is in it, has recorded more, at `checkpoint`, and where something is entered.
 
     Raises:
         UsageError: The job type is no text, an option is unknown or wrong.
@@ -187,6 +197,9 @@ def client_run(
     attempt: int = 1,
     timeout: Duration | None = None,
     implicit_job: bool = True,
+    max_tokens: int | None = None,
+    max_cost_usd: Money | None = None,
+    max_errors: int | None = None,
 ) -> ClientRunScope: ...
 @overload
 def client_run(
@@ -196,6 +209,9 @@ def client_run(
     attempt: int = 1,
     timeout: Duration | None = None,
     implicit_job: bool = True,
+    max_tokens: int | None = None,
+    max_cost_usd: Money | None = None,
+    max_errors: int | None = None,
 ) -> ClientRunScope: ...
 def client_run(client_id: Any = _NOT_GIVEN, /, **options: Any) -> Any:
     """Open one client's share of the current job.
@@ -207,13 +223,13 @@ def client_run(client_id: Any = _NOT_GIVEN, /, **options: Any) -> Any:
         client_id: The client, for a block.
         **options: ``client``: where a decorated function has its client: the name of an argument, or
             a function of the call's arguments (default: `client_id`, `client`, else the first one).
-            ``part``, ``attempt``: see `JobRun.client`. ``timeout``. ``implicit_job=False``: outside of
-            a job nothing is recorded.
+            ``part``, ``attempt``: see `JobRun.client`. ``timeout``. ``max_tokens``, ``max_cost_usd``,
+            ``max_errors``: as for a job. ``implicit_job=False``: outside of a job nothing is recorded.
 
     Raises:
         UsageError: A client id is empty or neither str nor int, an option is unknown or wrong.
     """
-    known = ("client", "part", "attempt", "timeout", "implicit_job")
+    known = ("client", "part", "attempt", "timeout", "implicit_job", *_LIMITS)
     _check_options("client_run()", options, known)
     source = options.pop("client", None)
     if source is not None and not callable(source) and not (isinstance(source, str) and source):

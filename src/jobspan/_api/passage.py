@@ -75,9 +75,9 @@ class Passage:
         run = bind()
         try:
             run.start()
-        except AlreadyRunning:
+        except BaseException as refusal:
             self._end_unopened()
-            if getattr(run, "skips", False):
+            if isinstance(refusal, AlreadyRunning) and getattr(run, "skips", False):
                 return None
             raise
         self.run = run

@@ -12,6 +12,7 @@ from jobspan.exceptions import DeadlineExceeded
 from jobspan.runs.deadline import first_deadline, seconds_left
 from jobspan.runs.job import JobRun
 from jobspan.runs.kinds import ClientRun
+from jobspan.runs.limits import Limits
 from jobspan.runs.mapping import Plan, left_out, outcome
 from jobspan.runs.option import Duration, whole_number
 from jobspan.runs.outcome import ClientOutcome
@@ -25,9 +26,10 @@ async def amap_clients(
     concurrency: int,
     retries: int,
     timeout: Duration | None,
+    limits: Limits | None,
 ) -> list[ClientOutcome[Any, Any]]:
     """Do what `JobRun.amap` promises."""
-    plan = Plan.of(job, function, key, retries, timeout)
+    plan = Plan.of(job, function, key, retries, timeout, limits)
     source = _Source(clients)
     results: list[Any] = []
     tasks = [
@@ -81,9 +83,10 @@ async def _worker(plan: Plan, source: _Source, results: list[Any]) -> None:
 
 
 async def _work(plan: Plan, place: int, client: Any) -> ClientOutcome[Any, Any]:
+    run: ClientRun | None = None
     for attempt in count(1):
         plan.job.checkpoint()
-        run = plan.new_run(place, client, attempt)
+        run = plan.new_run(place, client, attempt, run)
         if (before := left_out(plan.job, run, client)) is not None:
             return before
         try:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from jobspan.exceptions import UsageError
 from jobspan.runs.inert import InertClientRun
 from jobspan.runs.kinds import ClientRun, JobRun
+from jobspan.runs.limits import Limits
 from jobspan.runs.opening import client_id_of, new_client_run
 from jobspan.runs.option import Duration, seconds_of
 
@@ -26,22 +27,33 @@ def check_key(key: object) -> None:
 
 
 def each_client(
-    job: JobRun, clients: Iterable[T], key: Key[T], on_error: str, timeout: Duration | None
+    job: JobRun,
+    clients: Iterable[T],
+    key: Key[T],
+    on_error: str,
+    timeout: Duration | None,
+    limits: Limits | None,
 ) -> Iterator[ClientRun]:
     """Check the options now, and return the loop."""
     check_key(key)
     if on_error not in ("continue", "raise"):
         raise UsageError(f'on_error={on_error!r}: write "continue" or "raise"')
     seconds = None if timeout is None else seconds_of(timeout, "timeout")
-    return _loop(job, iter(clients), key, on_error == "continue", seconds)
+    return _loop(job, iter(clients), key, on_error == "continue", seconds, limits)
 
 
 def _loop(
-    job: JobRun, clients: Iterator[T], key: Key[T], swallows: bool, seconds: float | None
+    job: JobRun,
+    clients: Iterator[T],
+    key: Key[T],
+    swallows: bool,
+    seconds: float | None,
+    limits: Limits | None,
 ) -> Iterator[ClientRun]:
     for number, client in enumerate(clients, 1):
         job.checkpoint()
-        run = client_run_for(job, client, key, seconds, where=f"client {number} of the loop")
+        where = f"client {number} of the loop"
+        run = client_run_for(job, client, key, seconds, where=where, limits=limits)
         if run.is_done and job.resumption is not None:
             job.resumption.leave_out(run)
             continue
@@ -53,7 +65,15 @@ def _loop(
 
 
 def client_run_for(
-    job: JobRun, client: Any, key: Any, seconds: float | None, *, where: str, part: str = "", attempt: int = 1
+    job: JobRun,
+    client: Any,
+    key: Any,
+    seconds: float | None,
+    *,
+    where: str,
+    part: str = "",
+    attempt: int = 1,
+    limits: Limits | None = None,
 ) -> ClientRun:
     """Return a client run for one client of a loop; one whose id cannot be told is not recorded."""
     try:
@@ -61,7 +81,14 @@ def client_run_for(
     except Exception as error:  # noqa: BLE001 - the key is the user's, its failure is data
         client_id = error
     run = new_client_run(
-        client_id, job, timeout_seconds=seconds, part=part, attempt=attempt, where=where, reenters=False
+        client_id,
+        job,
+        timeout_seconds=seconds,
+        part=part,
+        attempt=attempt,
+        where=where,
+        reenters=False,
+        limits=limits,
     )
     assert isinstance(run, ClientRun)
     run.client = client

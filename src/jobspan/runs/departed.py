@@ -11,6 +11,8 @@ from jobspan.runs.naming import key_of, name_text
 
 if TYPE_CHECKING:
     from jobspan._composition import Runtime
+    from jobspan.runs.budget import Budget
+    from jobspan.runs.handle import RunHandle
 
 _writers = count().__next__
 
@@ -18,17 +20,23 @@ _writers = count().__next__
 class Departed:
     """The home of LLM calls that end after their run; small, for thousands are kept."""
 
-    __slots__ = ("_runtime", "job_uid", "level", "top_uid", "trace_id", "uid")
+    __slots__ = ("_runtime", "budget", "job_uid", "level", "top_uid", "trace_id", "uid")
 
-    def __init__(
-        self, runtime: Runtime, level: str, uid: str, top_uid: str, job_uid: str, trace_id: int
-    ) -> None:
+    def __init__(self, runtime: Runtime, level: str, uid: str, top_uid: str) -> None:
         self._runtime = runtime
         self.level = level
         self.uid = uid
         self.top_uid = top_uid
-        self.job_uid = job_uid
-        self.trace_id = trace_id
+        self.job_uid = ""
+        self.trace_id = 0
+        self.budget: Budget | None = None
+
+    @classmethod
+    def of(cls, run: RunHandle) -> Departed:
+        """Return what stands for a run."""
+        departed = cls(run.owner_runtime, run.kind, run.uid, run.top_uid)
+        departed.job_uid, departed.trace_id, departed.budget = run.job_uid, run.trace_id, run.budget
+        return departed
 
     @property
     def is_known(self) -> bool:

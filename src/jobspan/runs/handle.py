@@ -1,7 +1,7 @@
 """The live handle of a run: what a block holds, and what opens and closes its record.
 
 A handle is safe after its end, twice, from any thread and signal handler. Nothing a method does raises
-into the work, but `checkpoint`, which is asked to.
+into the work, but `checkpoint`, which is asked to, and what records where there is a budget.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from jobspan.runs.current import Activation, Inside, lane, live_run, task_limit
 from jobspan.runs.deadline import deadline_text
 from jobspan.runs.departed import Departed
 from jobspan.runs.leaving import is_error, left_by
+from jobspan.runs.measuring import tell_metrics
 from jobspan.runs.naming import said
 from jobspan.runs.recorder import Recorder
 from jobspan.spans.roster import Home, roster
@@ -72,7 +73,7 @@ class RunHandle(Recorder):
     span: trace.Span
 
     def __init__(self, runtime: Runtime, name: str, parent: RunHandle | None) -> None:
-        super().__init__(runtime, name)
+        super().__init__(runtime, name, None if parent is None else parent.budget)
         self.parent = parent
         self.span = trace.INVALID_SPAN
         self._span_name = ""
@@ -138,11 +139,12 @@ class RunHandle(Recorder):
         return OperationScope(name, timeout=timeout, parent=self)
 
     def checkpoint(self) -> None:
-        """Stop here if the run, or one around it, was canceled or is past its deadline.
+        """Stop here if the run, or one around it, was canceled, is past its deadline or over its budget.
 
         Raises:
             RunCanceled: It was canceled.
             DeadlineExceeded: Its ``timeout=`` has passed.
+            BudgetExceeded: It has spent more than its ``max_tokens=``, ``max_cost_usd=`` or ``max_errors=``.
         """
         run: RunHandle | None = self
         now: float | None = None
@@ -154,6 +156,8 @@ class RunHandle(Recorder):
                 if now >= run.deadline:
                     raise run.deadline_error()
             run = run.parent
+        if self.budget is not None:
+            self.budget.raise_if_exceeded()
 
     def deadline_error(self) -> DeadlineExceeded:
         """Return the error of this run's own deadline."""
@@ -179,8 +183,10 @@ class RunHandle(Recorder):
     # --- entering and leaving
 
     def start(self) -> None:
-        """Open the record, unless that was done before; the context is not touched."""
+        """Open the record, if nobody has; `BudgetExceeded` where a run around it has spent too much."""
         if self._pen is None:
+            if self.budget is not None:
+                self.budget.raise_if_exceeded()
             with _STARTING:
                 self._start()
 
@@ -304,7 +310,7 @@ class RunHandle(Recorder):
             self._write(f'"e":"close","how":"{left}","lane":{lane()}{cause}', end_ns)
         self._tell_parent()
         if self._runtime.metrics.is_on:
-            self._tell_metrics(end_ns)
+            tell_metrics(self, end_ns)
         failed = left is not Left.OK
         self.span.finish(  # type: ignore[attr-defined]
             end_ns,
@@ -312,18 +318,6 @@ class RunHandle(Recorder):
             error=error if failed else None,
             status_ok=not failed,
             message=message,
-        )
-
-    def _tell_metrics(self, end_ns: int) -> None:
-        fields = self.log_fields()
-        started = self.span.start_time if isinstance(self.span, RunSpan) else end_ns
-        self._runtime.metrics.closed(
-            "" if self.kind == "operation" else self.client_key or self.uid,
-            max(0, end_ns - started) / 1e9,
-            self.kind,
-            fields["job_type"],
-            self._status.value,
-            fields["client_id"],
         )
 
     def _leave_roster(self) -> None:
@@ -341,7 +335,7 @@ class RunHandle(Recorder):
 
     def departed(self) -> Home:
         """Return something small that stands for it after its end."""
-        return Departed(self._runtime, self.kind, self.uid, self.top_uid, self.job_uid, self.trace_id)
+        return Departed.of(self)
 
     def _tell_parent(self) -> None:
         """Let the run around this one know how it ended."""

@@ -13,6 +13,7 @@ from jobspan.exceptions import LedgerError
 from jobspan.model.status import EXIT_CODES, Status, combine, success_rank
 from jobspan.runs.detachable import Detachable, of_text
 from jobspan.runs.handle import RunHandle
+from jobspan.runs.limits import Money, limits_of
 from jobspan.runs.naming import client_of
 from jobspan.runs.option import Duration
 from jobspan.spans import names
@@ -120,18 +121,31 @@ class JobRun(Detachable):
         part: str | None = None,
         attempt: int = 1,
         timeout: Duration | None = None,
+        max_tokens: int | None = None,
+        max_cost_usd: Money | None = None,
+        max_errors: int | None = None,
     ) -> ClientRunScope:
         """Return one client's share of this job: ``with j.client("Guy-Wilson") as run:``.
 
         Entering it again opens another part; parts add up. With `part`, a second entry with a higher
-        `attempt` is another try of the same part: results come from the best one.
+        `attempt` is another try of the same part: results come from the best one. With a budget, this
+        entry is stopped by `BudgetExceeded` when it has spent more.
 
         Raises:
             UsageError: The client id is empty or neither str nor int, or an option is wrong.
         """
         from jobspan.runs.scope import ClientRunScope
 
-        return ClientRunScope(client_id, part=part, attempt=attempt, timeout=timeout, job=self)
+        return ClientRunScope(
+            client_id,
+            part=part,
+            attempt=attempt,
+            timeout=timeout,
+            job=self,
+            max_tokens=max_tokens,
+            max_cost_usd=max_cost_usd,
+            max_errors=max_errors,
+        )
 
     def is_done(self, client_id: object, *, part: str | None = None) -> bool:
         """Whether an earlier attempt of this job has Completed this client: its next part, or that `part`.
@@ -151,22 +165,30 @@ class JobRun(Detachable):
         key: str | Callable[[T], Any] | None = None,
         on_error: Literal["continue", "raise"] = "continue",
         timeout: Duration | None = None,
+        max_tokens: int | None = None,
+        max_cost_usd: Money | None = None,
+        max_errors: int | None = None,
     ) -> Iterator[ClientRun]:
         """Yield a client run for each client: ``for run in j.clients(xs, key="id"): with run: …``.
 
         An `Exception` that leaves the ``with`` block is recorded and the loop goes on (on_error="raise"
-        lets it pass); ``run.client`` is the client as it came. A job that was canceled, or is past its
-        own timeout, stops the loop.
+        lets it pass); ``run.client`` is the client as it came. A job that was canceled, is past its
+        own timeout or over its own budget, stops the loop.
 
         Args:
             clients: Any iterable; taken one by one.
             key: Where the client id is: a key or attribute name, or a function; default: the client itself.
             on_error: What becomes of exceptions of the body.
             timeout: For each client.
+            max_tokens: For each client; then it is Failed with `BudgetExceeded`, and the loop goes on.
+            max_cost_usd: The same in US dollars.
+            max_errors: The same for errors recorded.
         """
         from jobspan.runs.clients import each_client
 
-        return each_client(self, clients, key, on_error, timeout)
+        return each_client(
+            self, clients, key, on_error, timeout, limits_of(max_tokens, max_cost_usd, max_errors)
+        )
 
     def map(
         self,
@@ -178,6 +200,9 @@ class JobRun(Detachable):
         retries: int = 0,
         timeout: Duration | None = None,
         executor: Any = None,
+        max_tokens: int | None = None,
+        max_cost_usd: Money | None = None,
+        max_errors: int | None = None,
     ) -> list[ClientOutcome[T, R]]:
         """Call `function` for each client on threads, each in a client run; return outcomes in order.
 
@@ -196,13 +221,27 @@ class JobRun(Detachable):
                 for it. With a timeout the function never runs on the thread that called `map`.
             executor: Anything with ``submit``, in the place of a thread pool of our own. In another
                 process the run goes on there as itself, where the ledger is the same.
+            max_tokens: For each client, all its attempts together; one that has spent more is Failed with
+                `BudgetExceeded` and not tried again. Counted is what is booked in this process.
+            max_cost_usd: The same in US dollars.
+            max_errors: The same for errors recorded.
 
         Raises:
             UsageError: An option is wrong.
         """
         from jobspan.runs.mapping import map_clients
 
-        return map_clients(self, function, clients, key, concurrency, retries, timeout, executor)
+        return map_clients(
+            self,
+            function,
+            clients,
+            key,
+            concurrency,
+            retries,
+            timeout,
+            executor,
+            limits_of(max_tokens, max_cost_usd, max_errors),
+        )
 
     async def amap(
         self,
@@ -213,6 +252,9 @@ class JobRun(Detachable):
         concurrency: int = 1,
         retries: int = 0,
         timeout: Duration | None = None,
+        max_tokens: int | None = None,
+        max_cost_usd: Money | None = None,
+        max_errors: int | None = None,
     ) -> list[ClientOutcome[T, R]]:
         """Do what `map` does, in asyncio tasks; a client past its `timeout` is canceled.
 
@@ -221,7 +263,16 @@ class JobRun(Detachable):
         """
         from jobspan.runs.amapping import amap_clients
 
-        return await amap_clients(self, function, clients, key, concurrency, retries, timeout)
+        return await amap_clients(
+            self,
+            function,
+            clients,
+            key,
+            concurrency,
+            retries,
+            timeout,
+            limits_of(max_tokens, max_cost_usd, max_errors),
+        )
 
     @property
     def exit_code(self) -> int:

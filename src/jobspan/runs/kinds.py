@@ -5,7 +5,7 @@ from __future__ import annotations
 from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from jobspan.exceptions import DeadlineExceeded
+from jobspan.exceptions import BudgetExceeded, DeadlineExceeded
 from jobspan.model.run import client_run_uid
 from jobspan.model.status import Left
 from jobspan.runs.detachable import Detachable, of_text
@@ -102,15 +102,15 @@ class ClientRun(Detachable):
     def swallows_error(self, error: BaseException | None) -> bool:
         """Whether `error` ends at this block: an `Exception` in the loop of `clients`.
 
-        The deadline of a run around this one does not: it stops the loop.
+        The deadline or budget of a run around this one does not: it stops the loop.
         """
         if not self.swallows or not isinstance(error, Exception):
             return False
         return not self.is_from_around(error)
 
     def is_from_around(self, error: BaseException) -> bool:
-        """Whether `error` says that the deadline of a run around this one has passed."""
-        if not isinstance(error, DeadlineExceeded):
+        """Whether `error` is about the deadline or budget of a run around this one."""
+        if not isinstance(error, DeadlineExceeded | BudgetExceeded):
             return False
         return self.job.is_within(error.run_uid) or (
             error.run_uid != self.uid and self.is_within(error.run_uid)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from jobspan.exceptions import DeadlineExceeded, RunCanceled, UsageError
+from jobspan.exceptions import BudgetExceeded, DeadlineExceeded, RunCanceled, UsageError
 from jobspan.model.status import Status
 from jobspan.runs.bounded import Threads
 from jobspan.runs.clients import check_key, client_run_for
@@ -19,6 +19,7 @@ from jobspan.runs.deadline import first_deadline, seconds_left
 from jobspan.runs.elsewhere import Carried
 from jobspan.runs.job import JobRun
 from jobspan.runs.kinds import ClientRun
+from jobspan.runs.limits import Limits
 from jobspan.runs.option import Duration, seconds_of, whole_number
 from jobspan.runs.outcome import ClientOutcome
 
@@ -39,13 +40,22 @@ class Plan:
     attempts: int
     seconds: float | None
     part: str
+    limits: Limits | None
     at_work: dict[ClientRun, None] = field(default_factory=dict[ClientRun, None])
     stopped: list[bool] = field(default_factory=list[bool])
     threads: list[Threads] = field(default_factory=list[Threads])
     """Where calls that may be given up run, if any may."""
 
     @classmethod
-    def of(cls, job: JobRun, function: Any, key: Any, retries: int, timeout: Duration | None) -> Plan:
+    def of(
+        cls,
+        job: JobRun,
+        function: Any,
+        key: Any,
+        retries: int,
+        timeout: Duration | None,
+        limits: Limits | None,
+    ) -> Plan:
         """Check the options.
 
         Raises:
@@ -56,15 +66,27 @@ class Plan:
         check_key(key)
         attempts = whole_number(retries, "retries", 0) + 1
         seconds = None if timeout is None else seconds_of(timeout, "timeout")
-        return cls(job, function, key, attempts, seconds, f"map {os.urandom(6).hex()}")
+        return cls(job, function, key, attempts, seconds, f"map {os.urandom(6).hex()}", limits)
 
-    def new_run(self, place: int, client: Any, attempt: int) -> ClientRun:
-        """Return the client run of one attempt; entered again inside, it goes on as itself."""
+    def new_run(self, place: int, client: Any, attempt: int, before: ClientRun | None) -> ClientRun:
+        """Return the client run of one attempt; entered again inside, it goes on as itself.
+
+        It goes on with the budget of the attempt before.
+        """
         part = f"{self.part} {place}"  # a client that stands twice in the list has two parts
         where = f"client {place + 1} of map()"
         run = client_run_for(
-            self.job, client, self.key, self.seconds, where=where, part=part, attempt=attempt
+            self.job,
+            client,
+            self.key,
+            self.seconds,
+            where=where,
+            part=part,
+            attempt=attempt,
+            limits=self.limits,
         )
+        if before is not None and before.budget is not None and self.limits is not None:
+            before.budget.goes_on_in(run)
         run.lends = True
         return run
 
@@ -72,10 +94,12 @@ class Plan:
         """Whether a client that failed is tried again.
 
         Raises:
-            DeadlineExceeded: `error` is the deadline of the job, or of a run around it.
+            DeadlineExceeded, BudgetExceeded: `error` is about the job, or a run around it.
         """
         if run.is_from_around(error):
             raise error
+        if isinstance(error, BudgetExceeded) and error.run_uid == run.uid:
+            return False
         return attempt < self.attempts
 
     def stop(self, why: BaseException) -> None:
@@ -118,9 +142,10 @@ def map_clients(
     retries: int,
     timeout: Duration | None,
     executor: Any,
+    limits: Limits | None,
 ) -> list[ClientOutcome[Any, Any]]:
     """Do what `JobRun.map` promises."""
-    plan = Plan.of(job, function, key, retries, timeout)
+    plan = Plan.of(job, function, key, retries, timeout, limits)
     workers = _size_of(executor) if concurrency is None else whole_number(concurrency, "concurrency", 1)
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise UsageError(f"executor={executor!r}: give something with submit(), say a ThreadPoolExecutor")
@@ -214,9 +239,10 @@ def _in_order(
 
 
 def _work(plan: Plan, call: Call, place: int, client: Any) -> ClientOutcome[Any, Any]:
+    run: ClientRun | None = None
     for attempt in count(1):
         plan.job.checkpoint()
-        run = plan.new_run(place, client, attempt)
+        run = plan.new_run(place, client, attempt, run)
         if (before := left_out(plan.job, run, client)) is not None:
             return before
         plan.at_work[run] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from jobspan import _clock
 from jobspan._composition import Runtime
@@ -18,10 +18,23 @@ from jobspan.runs.job_plan import JobPlan
 from jobspan.runs.kinds import ClientRun, JobRun, Operation
 from jobspan.runs.naming import client_of, name_text
 from jobspan.runs.planned import PlannedJob
+from jobspan.spans.roster import Home, roster
+
+if TYPE_CHECKING:
+    from jobspan.runs.limits import Limits
 
 _JOB, _CLIENT_RUN, _OPERATION = guarded("job.open"), guarded("client_run.open"), guarded("operation.open")
 _NONE = cast("Runtime", None)
 """The runtime of a run that records nothing: it never uses one."""
+
+
+def _bucket() -> Home | None:
+    from jobspan.runs.unattributed import bucket  # which opens its job by this module
+
+    return bucket.home()
+
+
+roster.bucket = _bucket
 
 
 def inert_job(name: str = "") -> InertJobRun:
@@ -41,16 +54,21 @@ def inert_operation(name: str) -> InertOperation:
     return InertOperation(_NONE, name, inert_job(), inert_job())
 
 
-def new_job(job_type: str, timeout_seconds: float | None, plan: JobPlan | None = None) -> JobRun:
+def new_job(
+    job_type: str, timeout_seconds: float | None, plan: JobPlan | None = None, limits: Limits | None = None
+) -> JobRun:
     """Return a fresh job. Inside another job it is a job of its own, that only knows its parent."""
     with _JOB:
         owner = runtime()
         if owner.enabled:
             if plan is not None or "JOBSPAN_RESUME" in os.environ:
                 name = name_text(owner, job_type)
-                return PlannedJob(owner, name, live_run(), plan or JobPlan(), timeout_seconds)
+                planned = PlannedJob(owner, name, live_run(), plan or JobPlan(), timeout_seconds)
+                limit_spend(planned, limits)
+                return planned
             run = JobRun(owner, name_text(owner, job_type), live_run())
             set_deadline(run, timeout_seconds)
+            limit_spend(run, limits)
             return run
     return inert_job(job_type)
 
@@ -102,6 +120,7 @@ def new_client_run(
     implicit: str | None = "client_run",
     where: str = "client_run",
     reenters: bool = True,
+    limits: Limits | None = None,
 ) -> ClientRun | Reentry:
     """Return a fresh client run for a client id that came from data; it never raises for it.
 
@@ -114,6 +133,7 @@ def new_client_run(
         implicit: Job type of an implicit job; None: outside of a job nothing is recorded.
         where: Named where the client id is unusable.
         reenters: Whether the client that `map` works on here goes on with the run it has.
+        limits: What it may spend.
     """
     with _CLIENT_RUN:
         around = live_run()
@@ -133,6 +153,7 @@ def new_client_run(
         run = _client_run(owner, clean.text, home, around, implicit or where, part=part, attempt=attempt)
         run.client_note = clean.note
         set_deadline(run, timeout_seconds)
+        limit_spend(run, limits)
         return run
     return inert_client_run(client, job)
 
@@ -170,6 +191,14 @@ def set_deadline(run: RunHandle, timeout_seconds: float | None) -> None:
     """Give a run a deadline, counted from now."""
     if timeout_seconds is not None:
         run.deadline = _clock.monotonic() + timeout_seconds
+
+
+def limit_spend(run: RunHandle, limits: Limits | None) -> None:
+    """Give a run a budget."""
+    if limits is not None:
+        from jobspan.runs.budget import set_budget  # with the resolver of calls: only who limits them
+
+        set_budget(run, limits)
 
 
 def client_id_of(client: Any, key: Any) -> object:

@@ -27,6 +27,7 @@ from jobspan.spans.roster import Home
 
 if TYPE_CHECKING:
     from jobspan._composition import Runtime
+    from jobspan.runs.budget import Budget
 
 _getpid = process.pid
 _pens = count().__next__
@@ -39,13 +40,18 @@ One object, so that threads of a forked child that take up a run at once never m
 """
 
 
+def _stop_above_budget(run: Any) -> None:
+    if run.budget is not None:
+        run.budget.check(run)
+
+
 class Recorder(ABC):
     """The recording half of a run."""
 
     kind: ClassVar[str]
-    __slots__ = ("_counts", "_epoch", "_errors", "_pen", "_runtime", "name", "uid")
+    __slots__ = ("_counts", "_epoch", "_errors", "_pen", "_runtime", "budget", "name", "uid")
 
-    def __init__(self, runtime: Runtime, name: str) -> None:
+    def __init__(self, runtime: Runtime, name: str, budget: Budget | None = None) -> None:
         self._runtime = runtime
         self.name = name
         self.uid = ""
@@ -53,6 +59,8 @@ class Recorder(ABC):
         self._epoch = 0
         self._errors = 0
         self._pen: Pen | None = None
+        self.budget = budget
+        """What it may spend, or else the run around it."""
 
     @guarded("run.add")
     def add(self, /, **counters: int) -> None:
@@ -82,11 +90,14 @@ class Recorder(ABC):
         """Add a line to System Notes."""
         self._emit({"e": "note", "text": text_of(self._runtime, text)})
 
-    @guarded("run.error")
+    @guarded("run.error", after=_stop_above_budget)
     def error(self, error: BaseException | str, *, item: object = None) -> None:
         """Record an error that did not end the run; `item` names what it happened to.
 
         One exception object counts once, at the innermost run that meets it.
+
+        Raises:
+            BudgetExceeded: It is recorded, and more than ``max_errors=``.
         """
         what = "" if item is None else line_of(self._runtime, item)
         if not isinstance(error, BaseException):
@@ -129,7 +140,7 @@ class Recorder(ABC):
         for note in notes:
             self.note(note)
 
-    @guarded("run.record_usage")
+    @guarded("run.record_usage", after=_stop_above_budget)
     def record_usage(
         self,
         response: object = NOTHING,
@@ -159,6 +170,9 @@ class Recorder(ABC):
             provider: The provider's name.
             id: The provider's id of the response.
             cost_usd: What it cost, if known.
+
+        Raises:
+            BudgetExceeded: It is booked, and more than ``max_tokens=`` or ``max_cost_usd=``.
         """
         numbers = (input_tokens, output_tokens, cached_tokens, reasoning_tokens)
         reading, problems = usage_reading(response, numbers, model, provider, id, cost_usd)
@@ -167,11 +181,14 @@ class Recorder(ABC):
         for problem in problems:
             self.note(problem)
 
-    @guarded("run.record_cost")
+    @guarded("run.record_cost", after=_stop_above_budget)
     def record_cost(self, source: str, usd: object, *, id: object = None) -> None:
         """Book a cost in US dollars: ``run.record_cost("apify", usd="0.1834", id=apify_run_id)``.
 
         The same `id` again replaces it: a preliminary cost may be corrected. A job counts each id once.
+
+        Raises:
+            BudgetExceeded: It is booked, and more than ``max_cost_usd=``.
         """
         name = self._name(source) or "unknown"
         micro, reason = clean_money(usd)
@@ -180,6 +197,8 @@ class Recorder(ABC):
             return
         key = None if id is None else key_of(self._runtime, id)
         self._emit({"e": "cost", "source": name, "key": key, "micro_usd": micro})
+        if self.budget is not None:
+            self.budget.take_cost(name, key, micro)
 
     def _name(self, value: object) -> str | None:
         return None if value is None else name_text(self._runtime, said(value))
@@ -233,6 +252,8 @@ class Recorder(ABC):
         """Count an error for the status this process knows."""
         for run in self._owners():
             run._errors += 1
+        if self.budget is not None:
+            self.budget.take_error()
 
     @abstractmethod
     def log_fields(self) -> dict[str, str]:

@@ -8,11 +8,7 @@ from jobspan.runs.current import live_run
 from jobspan.runs.handle import RunHandle
 from jobspan.runs.kinds import JobRun
 from jobspan.runs.opening import inert_client_run, inert_job, job_of
-from jobspan.runs.unattributed import bucket
 from jobspan.runs.usage import NOTHING
-from jobspan.spans.roster import roster
-
-roster.bucket = bucket.home
 
 
 def current_run() -> RunHandle:

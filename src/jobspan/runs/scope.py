@@ -16,6 +16,7 @@ from jobspan.runs.handle import RunHandle
 from jobspan.runs.inert import Reentry
 from jobspan.runs.job_plan import QUEUE, SKIP, plan_of
 from jobspan.runs.kinds import ClientRun, JobRun, Operation
+from jobspan.runs.limits import Money, limits_of
 from jobspan.runs.naming import check_client
 from jobspan.runs.opening import new_client_run, new_job, new_operation
 from jobspan.runs.option import Duration, name_of, seconds_of, whole_number
@@ -127,7 +128,7 @@ class Scope(Generic[H]):
 class JobScope(Scope[JobRun]):
     """What ``job(...)`` returns."""
 
-    __slots__ = ("_job_type", "_plan")
+    __slots__ = ("_job_type", "_limits", "_plan")
 
     def __init__(
         self,
@@ -139,8 +140,12 @@ class JobScope(Scope[JobRun]):
         resume_within: Duration | None = None,
         overlap: str | None = None,
         queue_timeout: Duration | None = None,
+        max_tokens: int | None = None,
+        max_cost_usd: Money | None = None,
+        max_errors: int | None = None,
     ) -> None:
         super().__init__(timeout)
+        self._limits = limits_of(max_tokens, max_cost_usd, max_errors)
         self._job_type = None if job_type is None else name_of(job_type, "a job type")
         self._plan = plan_of(key, resume, resume_within, overlap, queue_timeout)
 
@@ -165,17 +170,17 @@ class JobScope(Scope[JobRun]):
         """
         if self._job_type is None:
             raise UsageError('a with block needs a job type: with job("lead_scoring"):')
-        return new_job(self._job_type, self._timeout, self._plan)
+        return new_job(self._job_type, self._timeout, self._plan, self._limits)
 
     def run_for(self, function_name: str) -> JobRun:
         """Return a fresh job for one call of a decorated function."""
-        return new_job(self._job_type or function_name, self._timeout, self._plan)
+        return new_job(self._job_type or function_name, self._timeout, self._plan, self._limits)
 
 
 class ClientRunScope(Scope[ClientRun]):
     """What ``client_run(...)`` and ``j.client(...)`` return."""
 
-    __slots__ = ("_attempt", "_client_id", "_implicit", "_job", "_part", "source")
+    __slots__ = ("_attempt", "_client_id", "_implicit", "_job", "_limits", "_part", "source")
 
     def __init__(
         self,
@@ -187,8 +192,12 @@ class ClientRunScope(Scope[ClientRun]):
         timeout: Duration | None = None,
         implicit_job: bool = True,
         job: JobRun | None = None,
+        max_tokens: int | None = None,
+        max_cost_usd: Money | None = None,
+        max_errors: int | None = None,
     ) -> None:
         super().__init__(timeout)
+        self._limits = limits_of(max_tokens, max_cost_usd, max_errors)
         if source is None or client_id is not None:
             check_client(client_id)  # a client id written here is programming: told at once
         self._client_id = client_id
@@ -205,6 +214,7 @@ class ClientRunScope(Scope[ClientRun]):
         """Return a scope like this one that takes its client from `source`."""
         scope = ClientRunScope(source=source, implicit_job=self._implicit, job=self._job)
         scope._timeout, scope._part, scope._attempt = self._timeout, self._part, self._attempt
+        scope._limits = self._limits
         return scope
 
     def new_run(self) -> ClientRun:
@@ -227,6 +237,7 @@ class ClientRunScope(Scope[ClientRun]):
             attempt=self._attempt,
             implicit=function_name if self._implicit else None,
             where=function_name,
+            limits=self._limits,
         )
         return cast("ClientRun", run)
 

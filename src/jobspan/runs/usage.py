@@ -104,16 +104,19 @@ def home_of_call() -> tuple[Home | None, str]:
 
 def book_reading(home: Home, reading: Reading, by: str = "") -> None:
     """Book what a response says it used, beneath the current span; `by` says how the run was guessed."""
-    fact, place = _reading_json(home, reading)
+    fact, place = _reading_fact(reading)
     key = "" if reading.response_id is None else f',"key":{quote(home.clean_key(reading.response_id))}'
     guess = f',"by":"{by}"' if by else ""
-    home.book(f'"e":"usage"{guess},"u":{fact}{key}')
+    text = fact_json(home, replace(fact, response_id=None))
+    home.book(f'"e":"usage"{guess},"u":{text}{key}')
+    if home.budget is not None:
+        home.budget.take(home, fact, by)
     if place is not None:
         usage_processor.expect(*place, home)
 
 
-def _reading_json(home: Home, reading: Reading) -> tuple[str, tuple[int, int] | None]:
-    """Return a reading as the fact of an event, and the foreign span it stands beneath, if any.
+def _reading_fact(reading: Reading) -> tuple[UsageFact, tuple[int, int] | None]:
+    """Return a reading as a fact, and the foreign span it stands beneath, if any.
 
     The span id and the times are the event's own.
     """
@@ -125,10 +128,10 @@ def _reading_json(home: Home, reading: Reading) -> tuple[str, tuple[int, int] | 
         if context.is_valid:
             trace_id, span_id = context.trace_id, context.span_id
             place = None if isinstance(current, RunSpan) else (trace_id, span_id)
-    fact: UsageFact = reading.to_fact(
+    fact = reading.to_fact(
         trace_id=f"{trace_id:032x}" if trace_id else "",
         span_id="",
         parent_span_id=f"{span_id:016x}" if span_id else None,
         at_ns=0,
     )
-    return fact_json(home, replace(fact, response_id=None)), place
+    return fact, place

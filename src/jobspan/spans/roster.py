@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from jobspan.model.usage.fact import UsageFact
 
 _KEPT_CLOSED = 4_096
+
+
+class Purse(Protocol):
+    """What limits the usage of a run."""
+
+    def take(self, home: Home, fact: UsageFact, by: str = "") -> None:
+        """Take a fact that was booked on a run; `by` says how the run was guessed."""
+        ...
+
+    def void(self, home: Home, trace_id: str, span_id: str) -> None:
+        """Take away a fact that turned out to belong elsewhere."""
+        ...
 
 
 class Home(Protocol):
@@ -29,6 +44,11 @@ class Home(Protocol):
 
     def departed(self) -> Home:
         """Return something small that stands for it after its end."""
+        ...
+
+    @property
+    def budget(self) -> Purse | None:
+        """What takes the usage that is booked, where it is limited."""
         ...
 
     @property

@@ -121,7 +121,7 @@ class UsageSpanProcessor(SpanProcessor):
             end_ns=span.end_time or _clock.now_ns(),
         )
         if fact is not None and fact.has_usage:
-            _book(home, fact_json(home, fact), "")
+            _book(home, fact_json(home, fact), "", fact)
 
     def seen_by_hand(self, home: Home) -> None:
         """Note that LiteLLM's calls in a run are booked by our callback: its span is not to be read."""
@@ -161,7 +161,7 @@ class UsageSpanProcessor(SpanProcessor):
                     return
         text = fact_json(home or next(iter(roster.open.values()), None), fact)
         if home is not None:
-            _book(home, text, by)
+            _book(home, text, by, fact)
             if path:
                 _book_path(home, fact.trace_id, path)
         if unknown:
@@ -178,6 +178,11 @@ class UsageSpanProcessor(SpanProcessor):
                 self._wait(trace_id, unknown, {home.uid: home}, [])
 
     # -- the ancestors of spans with usage
+
+    def links_above(self, trace_id: str, span_id: str) -> dict[tuple[str, str], str]:
+        """Return the links known from a span up: {(trace id, span id): parent's span id}."""
+        path = self._climb(int(trace_id, 16), int(span_id, 16))[1]
+        return {(trace_id, f"{span:016x}"): f"{parent:016x}" for span, parent in path.items()}
 
     def _climb(self, trace_id: int, at: int) -> tuple[Home | None, dict[int, int], int]:
         """Follow the links known so far: (the run they lead to, the links, the ancestor without one)."""
@@ -242,13 +247,20 @@ def _move(booked: Booked, home: Home) -> None:
     text, trace, span, by, before = booked
     if before is None or by or before.uid != home.uid:
         _book(home, text, "")
-    if before is not None and before.top_uid != home.top_uid:
+    is_elsewhere = before is None or before.top_uid != home.top_uid
+    if before is not None and is_elsewhere:
         before.book(f'"e":"span","void":1,"u":{{"t":"{trace}","s":"{span}"}}')
+        if before.budget is not None:
+            before.budget.void(before, trace, span)
+    if home.budget is not None and (is_elsewhere or by):
+        home.budget.take(home, UsageFact.from_dict(json.loads(text)))
 
 
-def _book(home: Home, text: str, by: str) -> None:
+def _book(home: Home, text: str, by: str, fact: UsageFact | None = None) -> None:
     guess = f',"by":"{by}"' if by else ""
     home.book(f'"e":"span"{guess},"u":{text}')
+    if home.budget is not None and fact is not None:
+        home.budget.take(home, fact, by)
 
 
 def _book_path(home: Home, trace: str, path: dict[int, int]) -> None:

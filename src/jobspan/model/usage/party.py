@@ -54,23 +54,27 @@ def fewest(parties: Sequence[Party], fits: Fits) -> list[Party]:
     return held
 
 
-def _place(side: Side, parties: list[Party], fits: Fits, moved: set[int]) -> bool:
-    """Put a side into one of the parties, moving others on where that is needed."""
+def _place(side: Side, parties: list[Party], fits: Fits, moved: set[int], depth: int = 0) -> bool:
+    """Put a side into one of the parties, moving others on where that is needed.
+
+    Each is moved at most once in a search, and nobody who stood alone: that would make no party fewer.
+    """
     for at, party in enumerate(parties):
         if fits(party.whole, side):
             parties[at] = Party(*party.parts, side)
             return True
-    if len(moved) > _LONGEST_CHAIN:
+    if depth >= _LONGEST_CHAIN:
         return False
     for at, party in enumerate(parties):
         blocker = party.blocker(side)
         if blocker is None or blocker.root in moved:
             continue
         others = [part for part in party.parts if part is not blocker]
-        if others and not fits(Party(*others).whole, side):
+        if not others or not fits(Party(*others).whole, side):
             continue
+        moved.add(blocker.root)
         parties[at] = Party(*others, side)
-        if _place(blocker, parties, fits, moved | {blocker.root}):
+        if _place(blocker, parties, fits, moved, depth + 1):
             return True
         parties[at] = party
     return False
