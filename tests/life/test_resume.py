@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -16,8 +17,10 @@ from jobspan.exceptions import UsageError
 from jobspan.journal.lock import locked
 from jobspan.journal.place import Place
 from jobspan.ledger.cancel import request_cancel, requests
+from tests.cli.conftest import ENTRY
 from tests.conftest import Fresh
 from tests.faults.process import jobs, run, start
+from tests.program import run_python
 
 WORK = """
 worked = []
@@ -271,6 +274,50 @@ def test_a_canceled_job_that_is_resumed_is_not_canceled_again(fresh: Fresh) -> N
         assert requests(_runtime.runtime().ledger) == {}
         again.checkpoint()
     assert fresh.job().status == "Completed"
+
+
+def test_a_request_the_background_had_read_before_does_not_cancel_the_new_attempt(fresh: Fresh) -> None:
+    live = _runtime.runtime().live
+    with suppress(jobspan.RunCanceled), job("nightly") as j:
+        jobspan.flush(10)
+        request_cancel(_runtime.runtime().ledger, j.job_uid, "enough", seconds=2.0)
+        request_cancel(_runtime.runtime().ledger, f"{j.job_uid}/A", "enough", seconds=2.0)
+        read = requests(_runtime.runtime().ledger)
+        j.cancel("enough")
+        j.checkpoint()
+    with job("nightly", resume="auto") as again:
+        live.request(read)
+        with again.client("A") as run_:
+            live.request(read)
+            run_.checkpoint()
+        later = {again.job_uid: (again.asked_since_ns + 1, "again")}
+        live.request(later)
+        with pytest.raises(jobspan.RunCanceled, match="again"):
+            again.checkpoint()
+
+
+def test_a_job_canceled_by_command_is_resumed_to_its_end(ledger: Path) -> None:
+    code = """
+with job("nightly", resume="auto") as j:
+    for r in j.clients(["A", "B"]):
+        with r:
+            r.add(leads=1)
+            while "wait" in sys.argv and r.client == "B":
+                say(j.run_id); time.sleep(0.02); r.checkpoint()
+    while "linger" in sys.argv and time.monotonic() < float(sys.argv[2]):
+        time.sleep(0.02); j.checkpoint()
+"""
+    with start(ledger, code, "wait") as process:
+        assert process.stdout is not None
+        run_id = process.stdout.readline().strip()
+        done = run_python(["-c", ENTRY, "cancel", run_id], ledger.parent)
+        assert done.returncode == 0, done.stderr
+        process.communicate(timeout=60)
+    assert only(ledger)["status"] == "Canceled"
+    run(ledger, code, "linger", str(time.monotonic() + 5))  # the background looks several times
+    found = only(ledger)
+    assert (found["run_id"], found["status"]) == (run_id, "Completed")
+    assert [each["status"] for each in found["client_runs"]] == ["Completed", "Completed"]
 
 
 def test_a_resumed_job_says_anew_what_it_expects(fresh: Fresh) -> None:

@@ -53,6 +53,11 @@ def from_item(lead: dict[str, str]) -> None: ...
 from_item({"id": "A"})
 
 
+with job("nightly") as recent:
+    for recent_run in recent.clients(["A"], max_tokens=5, done_within="24h", min_items=0):
+        assert_type(recent_run.done_within(3600, min_items=2), bool)
+
+
 @operation
 def pages(url: str) -> Iterator[int]:
     yield 1

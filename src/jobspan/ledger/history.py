@@ -121,23 +121,29 @@ class History:
             expects=any(part.expected and part.ending is None for part in parts),
         )
 
-    def done_clients(self, job_type: str, since_ns: int, but: str) -> dict[str, DoneClient]:
-        """Return the clients that jobs of this type have Completed since an instant; skipped ones aside.
+    def done_clients(
+        self, job: str, since_ns: int, least_items: int, client: str | None = None
+    ) -> dict[str, DoneClient]:
+        """Return the clients that other jobs of a job's type and ``key=`` have Completed since an instant.
+
+        Skipped ones don't count. Of several client runs the latest is given.
 
         Args:
-            job_type: The type.
+            job: The job that asks, by its inside name.
             since_ns: Only client runs that ended then or later.
-            but: The inside name of a job whose client runs are left out.
+            least_items: Only those with at least so many posts, leads and items together.
+            client: Only this one.
         """
         found: dict[str, DoneClient] = {}
-        place = {"type": job_type, "since": since_ns, "but": but}
-        for *row, job_id in self._connection.execute(queries.DONE_CLIENTS, place):
+        place = {"own": job, "since": since_ns, "client": client}
+        query = queries.DONE_CLIENTS if client is None else queries.DONE_CLIENT
+        for *row, job_id in self._connection.execute(query, place):
             run = codec.read_run(tuple(row))
-            if run.skipped or run.end_ns is None:
-                continue
             items = sum(run.counts.get(name, 0) for name in _PROCESSED)
+            if run.skipped or run.end_ns is None or items < least_items:
+                continue
             known = found.get(run.label)
-            if known is None or (items > 0, run.end_ns) > (known.items > 0, known.end_ns):
+            if known is None or run.end_ns > known.end_ns:
                 found[run.label] = DoneClient(f"{job_id}-{run.label}", run.end_ns, items)
         return found
 

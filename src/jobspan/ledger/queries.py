@@ -88,13 +88,18 @@ RUNNING_OF_TYPE = (
     "SELECT uid FROM runs" + _OF_TYPE + _OPENED + " AND status = 'Running' ORDER BY start_ns DESC LIMIT 1"
 )
 CLIENTS_OF_JOB = "SELECT label FROM runs WHERE " + _IN_JOB + " AND kind = 'c'"
-DONE_CLIENTS = """
+_DONE = """
 SELECT c.uid, c.kind, c.job, c.label, c.run_id, c.status, c.start_ns, c.end_ns, c.data, j.run_id
-FROM runs j JOIN runs c ON c.job = j.uid AND c.kind = 'c'
-WHERE j.kind = 'j' AND j.label = :type AND j.uid <> :but AND (j.end_ns IS NULL OR j.end_ns >= :since)
+FROM runs own JOIN runs j ON j.kind = 'j' AND j.label = own.label AND j.uid <> own.uid
+AND coalesce(json_extract(j.data, '$.scope'), '') = coalesce(json_extract(own.data, '$.scope'), '')
+JOIN runs c ON {which}
+WHERE own.uid = :own AND (j.end_ns IS NULL OR j.end_ns >= :since)
 AND c.status = 'Completed' AND c.end_ns >= :since
 """
-"""The client runs that jobs of a type have Completed since an instant."""
+DONE_CLIENTS = _DONE.format(which="c.job = j.uid AND c.kind = 'c'")
+"""The client runs that other jobs of the type and ``key=`` of a job have Completed since an instant."""
+DONE_CLIENT = _DONE.format(which="c.uid = j.uid || '/' || :client")
+"""Those of one client."""
 CLIENT_RUNS_OF_JOB = (
     _RUN + " WHERE " + _IN_JOB + " AND kind = 'c' AND start_ns IS NOT NULL ORDER BY start_ns, uid"
 )

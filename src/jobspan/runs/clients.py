@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobspan.exceptions import UsageError
 from jobspan.runs.inert import InertClientRun
 from jobspan.runs.kinds import ClientRun, JobRun
 from jobspan.runs.limits import Limits
 from jobspan.runs.opening import client_id_of, new_client_run
-from jobspan.runs.option import Duration, seconds_of
+from jobspan.runs.option import Duration, seconds_of, whole_number
+
+if TYPE_CHECKING:
+    from jobspan.runs.done import DoneOfLate
 
 T = TypeVar("T")
 Key = str | Callable[[T], Any] | None
@@ -33,13 +36,14 @@ def each_client(
     on_error: str,
     timeout: Duration | None,
     limits: Limits | None,
+    recent: DoneOfLate | None,
 ) -> Iterator[ClientRun]:
     """Check the options now, and return the loop."""
     check_key(key)
     if on_error not in ("continue", "raise"):
         raise UsageError(f'on_error={on_error!r}: write "continue" or "raise"')
     seconds = None if timeout is None else seconds_of(timeout, "timeout")
-    return _loop(job, iter(clients), key, on_error == "continue", seconds, limits)
+    return _loop(job, iter(clients), key, on_error == "continue", seconds, limits, recent)
 
 
 def _loop(
@@ -49,6 +53,27 @@ def _loop(
     swallows: bool,
     seconds: float | None,
     limits: Limits | None,
+    recent: DoneOfLate | None,
+) -> Iterator[ClientRun]:
+    try:
+        for run in _to_be_entered(job, clients, key, seconds, limits, recent):
+            run.swallows = swallows
+            yield run
+            run.leave_context()
+            if run.was_never_entered and not isinstance(run, InertClientRun):
+                job.unentered += 1
+    finally:
+        if recent is not None:
+            recent.tell()
+
+
+def _to_be_entered(
+    job: JobRun,
+    clients: Iterator[T],
+    key: Key[T],
+    seconds: float | None,
+    limits: Limits | None,
+    recent: DoneOfLate | None,
 ) -> Iterator[ClientRun]:
     for number, client in enumerate(clients, 1):
         job.checkpoint()
@@ -56,12 +81,22 @@ def _loop(
         run = client_run_for(job, client, key, seconds, where=where, limits=limits)
         if run.is_done and job.resumption is not None:
             job.resumption.leave_out(run)
-            continue
-        run.swallows = swallows
-        yield run
-        run.leave_context()
-        if run.was_never_entered and not isinstance(run, InertClientRun):
-            job.unentered += 1
+        elif recent is None or not recent.leaves_out(run):
+            yield run
+
+
+def recent_work(job: JobRun, done_within: Duration | None, min_items: int) -> DoneOfLate | None:
+    """Check what a loop is to leave out as done; None where nothing was asked for.
+
+    Raises:
+        UsageError: An option is wrong.
+    """
+    if done_within is None:
+        whole_number(min_items, "min_items", 0)
+        return None
+    from jobspan.runs.done import DoneOfLate
+
+    return DoneOfLate(job, done_within, min_items)
 
 
 def client_run_for(

@@ -168,6 +168,8 @@ class JobRun(Detachable):
         max_tokens: int | None = None,
         max_cost_usd: Money | None = None,
         max_errors: int | None = None,
+        done_within: Duration | None = None,
+        min_items: int = 1,
     ) -> Iterator[ClientRun]:
         """Yield a client run for each client: ``for run in j.clients(xs, key="id"): with run: …``.
 
@@ -183,12 +185,14 @@ class JobRun(Detachable):
             max_tokens: For each client; then it is Failed with `BudgetExceeded`, and the loop goes on.
             max_cost_usd: The same in US dollars.
             max_errors: The same for errors recorded.
+            done_within: Leave out the clients that `ClientRun.done_within` says are done, and note it.
+            min_items: As there.
         """
-        from jobspan.runs.clients import each_client
+        from jobspan.runs.clients import each_client, recent_work
 
-        return each_client(
-            self, clients, key, on_error, timeout, limits_of(max_tokens, max_cost_usd, max_errors)
-        )
+        limits = limits_of(max_tokens, max_cost_usd, max_errors)
+        recent = recent_work(self, done_within, min_items)
+        return each_client(self, clients, key, on_error, timeout, limits, recent)
 
     def map(
         self,

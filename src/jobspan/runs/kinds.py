@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from jobspan._composition import Runtime
+    from jobspan.runs.option import Duration
 
 
 class ClientRun(Detachable):
@@ -91,6 +92,24 @@ class ClientRun(Detachable):
         """
         self._skipped = True
         super().skip(reason)
+
+    def done_within(self, within: Duration, *, min_items: int = 1) -> bool:
+        """Whether another job of this type and ``key=`` has Completed this client of late.
+
+        ``if run.done_within("24h"): run.skip("done today")``. Reads the ledger, for at most 2 s; where
+        it cannot be read: False, and a note.
+
+        Args:
+            within: How long ago it may have ended.
+            min_items: With at least so many posts, leads and items together: one that found nothing
+                is not done. Skipped ones never are.
+
+        Raises:
+            UsageError: An option is wrong.
+        """
+        from jobspan.runs.done import done_within
+
+        return done_within(self, within, min_items)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

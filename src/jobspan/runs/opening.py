@@ -175,6 +175,7 @@ def _client_run(
     run = ClientRun(owner, client_id, home, parent, part=part, attempt=attempt, owns_job=owns_job)
     if home.resumption is not None:
         home.resumption.assign(run)
+        run.asked_since_ns = home.asked_since_ns
     return run
 
 

@@ -46,6 +46,8 @@ class _Finding:
     record: JobRecord | None = None
     earlier: EarlierJob | None = None
     trouble: str = ""
+    forgot_ns: int = 0
+    """When requests to cancel the earlier job were forgotten."""
 
 
 def _let_go(turn: Turn, looking: object) -> None:
@@ -128,6 +130,7 @@ class PlannedJob(JobRun):
                 turn.take(until)
                 self._read(finding, until)
                 if finding.earlier is not None:
+                    finding.forgot_ns = _clock.now_ns()
                     forget_cancel(self._runtime.ledger, finding.earlier.uid, 1.0)
             except OSError as error:  # of the ledger or its folder
                 finding.earlier = finding.other = None
@@ -180,6 +183,7 @@ class PlannedJob(JobRun):
                 self.deadline = _clock.monotonic() + self._seconds
             if finding.earlier is not None:
                 self._go_on_with(finding.earlier)
+                self.asked_since_ns = finding.forgot_ns  # of which our background may just have read
             elif self._plan.key:
                 self._of = f',"scope":{quote(key_of(self._runtime, self._plan.key))}'
         super().start()
