@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import jobspan
 from jobspan.testing.airtable import AirtableServer
 from tests.program import environment
@@ -131,6 +133,7 @@ def test_a_killed_container_is_relieved_by_one_with_an_empty_disk(deliver: Deliv
     assert [row["Status"] for row in rows(server, JOBS)] == ["Running"]
 
 
+@pytest.mark.slow
 def test_two_live_ledgers_add_up_and_a_live_row_stays_open(deliver: Deliver, fresh: Path) -> None:
     server = deliver()
     cron = Container(server, fresh, "live")
