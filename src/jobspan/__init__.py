@@ -53,6 +53,7 @@ else:
             "jobspan.runs.recording": ("current_job", "current_run", "record_cost", "record_usage"),
             "jobspan.runs.tracking": ("JobTracking", "TrackingResult"),
         },
+        watching={"litellm": "jobspan.integrations.litellm"},
     )
 
 __all__ = [
