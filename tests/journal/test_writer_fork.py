@@ -11,6 +11,7 @@ import pytest
 
 from jobspan.journal import Place, is_owned, is_writer_dead, journals, read, retire
 from tests.journal.observing import event, numbers, read_one, run_writer, start_writer
+from tests.relay.support import wait_until
 
 pytestmark = pytest.mark.usefixtures("kind")
 
@@ -132,11 +133,12 @@ def test_the_death_of_a_parent_is_seen_while_its_child_lives(place: Place) -> No
         assert process.stdout is not None
         child = int(process.stdout.readline())
         try:
-            assert _owned_by(place, process.pid)
+            wait_until(lambda: _owned_by(place, process.pid), 10)  # its files change while they are listed
             process.kill()
             process.wait()
             assert not _owned_by(place, process.pid)
         finally:
+            process.kill()
             os.kill(child, signal.SIGKILL)
 
 

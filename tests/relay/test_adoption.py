@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,19 @@ assert jobspan.flush(20)
 """
 
 
+_started: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def _none_is_left() -> Iterator[None]:
+    """End the containers of a test that failed while they ran."""
+    yield
+    while _started:
+        process = _started.pop()
+        process.kill()
+        process.communicate()
+
+
 class Container:
     """Another container, with a disk of its own."""
 
@@ -60,6 +74,7 @@ class Container:
             stderr=subprocess.PIPE,
             text=True,
         )
+        _started.append(self.process)
         wait_until((self._home / "token").exists, 30)
         self.token = (self._home / "token").read_text()
 
