@@ -139,6 +139,11 @@ class AirtableDestination:
         mark = ownership.find_mark(row.cells.get("system_notes"))
         return mark is not None and mark.ledger != self._ledger
 
+    def is_closed(self, kind: str, row: Seen) -> bool:
+        """Whether a row says that its run has ended, other than by a cancel, which may be a person's."""
+        status = self._base.status_of(kind, row.cells.get("status"))
+        return status.is_terminal and status is not Status.CANCELED
+
     def joined(
         self, record: Record, delivery: Delivery, cells: Cells, seen: Seen | None
     ) -> tuple[Cells, Cells | None]:

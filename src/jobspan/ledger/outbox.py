@@ -280,6 +280,10 @@ class Outbox:
         """Note that another ledger knows the run, too, and have its row looked at anew."""
         self._write(lambda c: c.execute(queries.SHARE, (self.destination, delivery.run)))
 
+    def reopen(self, delivery: Delivery) -> None:
+        """Have a row written anew that another ledger closed while the run goes on here."""
+        self._write(lambda c: c.execute(queries.REOPEN, (self.destination, delivery.run)))
+
     def not_own(self, jobs: Iterable[str]) -> set[str]:
         """Return those of `jobs` whose rows were another ledger's first."""
         values = {"destination": self.destination, "jobs": json.dumps(list(jobs))}

@@ -275,6 +275,11 @@ SHARE = (
     " AND json_extract(coalesce(cells, '{}'), '$.\"~shares\"') IS NULL"
 )
 """Another ledger knows the run, too: from now on its row is read before it is written."""
+REOPEN = (
+    "UPDATE deliveries SET wanted = wanted + 1, state = 'due'"
+    " WHERE destination = ? AND run = ? AND wanted = sent"
+)
+"""A row that says the run has ended is written anew, unless it is due anyway."""
 NOT_OWN_JOBS = (
     "SELECT run FROM deliveries WHERE destination = :destination AND kind = 'j' AND stage >= 3"
     " AND run IN (SELECT value FROM json_each(:jobs))"

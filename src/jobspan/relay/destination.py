@@ -75,6 +75,10 @@ class Destination(Protocol):
         """Whether another ledger wrote the row last."""
         ...
 
+    def is_closed(self, kind: str, row: Seen) -> bool:
+        """Whether a row says that its run has ended, other than by a cancel, which may be a person's."""
+        ...
+
     def looks(self, kind: str) -> bool:
         """Whether rows can be asked for by what somebody else did to them."""
         ...

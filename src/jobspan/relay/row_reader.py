@@ -100,6 +100,8 @@ class RowReader:
         self._poll.saw(delivery, seen)
         if self._destination.is_others(seen):
             self._outbox.share(delivery)
+            if delivery.status == Status.RUNNING and self._destination.is_closed(delivery.kind, seen):
+                self._outbox.reopen(delivery)
 
     def look_at(self, running: Sequence[Delivery]) -> None:
         self._poll.asked("j", (each.run for each in running))
