@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 
-from jobspan.journal import mapping
+from jobspan.journal import forks, mapping
 from jobspan.journal.place import open_new
 
 if sys.platform != "win32":
@@ -50,9 +50,11 @@ class Segment:
 
     __slots__ = ("__weakref__", "_file", "_is_entered", "_key", "_room", "path", "pid", "size", "write")
 
-    def __init__(self, path: Path, fd: int, size: int, room: mapping.Room | None = None) -> None:
+    def __init__(
+        self, path: Path, fd: int, size: int, room: mapping.Room | None = None, pid: int = -1
+    ) -> None:
         self.path = path
-        self.pid = os.getpid() if fd >= 0 else -1
+        self.pid = pid
         """The process that may write; an inherited descriptor is left alone."""
         self.size = size
         """Bytes written, near enough to decide about rotation (threads may overwrite each other's sum)."""
@@ -81,21 +83,40 @@ class Segment:
             OSError: The system refused; nothing is left behind.
         """
         hidden = path.with_name(f".{path.name}{HIDDEN_SUFFIX}")
-        fd = _raised(open_new(hidden, append=True))
-        segment = cls(path, fd, len(header), mapping.reserve(fd, room) if room else None)
+        pid = os.getpid()
+        with forks.held_off():
+            fd = _raised(open_new(hidden, append=True))
+            segment = cls(path, fd, len(header), mapping.reserve(fd, room) if room else None, pid)
         is_visible = False
         try:
-            fcntl.flock(segment.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if segment.write(header) != len(header):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-            os.rename(hidden, path)
+            segment._show(hidden, header)
             is_visible = True
             return segment
         finally:
             if not is_visible:
                 segment.close()
-                with contextlib.suppress(OSError):
-                    os.unlink(hidden)
+                if pid == os.getpid():
+                    with contextlib.suppress(OSError):
+                        os.unlink(hidden)
+
+    def _show(self, hidden: Path, header: bytes) -> None:
+        """Lock the new file, write its first record, give it its visible name.
+
+        Raises:
+            OSError: The system refused; or this is a child that a signal handler forked meanwhile.
+        """
+        try:
+            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_whole = self.write(header) == len(header)
+        except ValueError:  # closed: by the hook that runs in a child, or by nobody
+            if self.pid == os.getpid():
+                raise
+        else:
+            if not is_whole:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        if self.pid != os.getpid():
+            raise OSError(errno.ECHILD, "forked while it was made", str(self.path))
+        os.rename(hidden, self.path)
 
     @property
     def fd(self) -> int:
@@ -117,7 +138,9 @@ class Segment:
         if room is None:
             return
         before = room.used
-        if not room.close():  # from here on nobody writes there
+        with forks.held_off():
+            is_closed = room.close()  # from here on nobody writes there
+        if not is_closed:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF), str(self.path))
         rest = os.pread(self.fd, room.length - before, before) if before < room.length else b""
         os.ftruncate(self.fd, before + len(rest.rstrip(b"\0")))
@@ -184,9 +207,12 @@ class Segment:
 
         It is not unlocked, for a forked child shares the lock with its parent.
         """
-        fd, self._file.fd = self._file.fd, -1
-        if fd < 0:
-            return
+        with forks.held_off():
+            fd, self._file.fd = self._file.fd, -1
+            if fd >= 0:
+                self._close(fd)
+
+    def _close(self, fd: int) -> None:
         is_ours = _key_of(fd) == self._key
         if (room := self._room) is not None:
             used = room.used

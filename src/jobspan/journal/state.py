@@ -11,6 +11,7 @@ import threading
 from jobspan import _clock
 from jobspan._guard import guard
 from jobspan.exceptions import LedgerError
+from jobspan.journal import process
 from jobspan.journal.backlog import Backlog
 from jobspan.journal.segment import Segment
 
@@ -22,6 +23,7 @@ class WriterState:
     """What belongs to one process; a forked child starts with a new one."""
 
     def __init__(self, pid: int, buffer_bytes: int) -> None:
+        self._pid = pid
         self.lock = threading.RLock()  # a signal handler may come in again
         self.backlog = Backlog(buffer_bytes)
         self.segment: Segment | None = None
@@ -36,6 +38,10 @@ class WriterState:
         self.room_bytes = FIRST_ROOM_BYTES  # what the next segment reserves
         self.stem = f"{pid}-{_clock.now_ns()}-{os.urandom(4).hex()}"
         self.numbers = itertools.count(1)
+
+    def is_own(self) -> bool:
+        """Tell whether this process is the one it belongs to."""
+        return self._pid == process.pid()
 
 
 class TornError(OSError):

@@ -282,6 +282,8 @@ class JournalWriter:
         """
         if sys.platform == "win32":
             raise OSError(errno.ENOTSUP, "no file locks on this system")
+        if not state.is_own():
+            raise OSError(errno.ECHILD, "a journal of the parent")
         header = "{}"
         with guarded("journal.header"):
             header = self._header()
@@ -300,6 +302,8 @@ class JournalWriter:
 
     def _blame(self, state: WriterState, error: OSError) -> None:
         """Note why the disk did not take an event, and when to ask it again."""
+        if not state.is_own():
+            return  # a child that a signal handler forked in the midst of it: the event is its parent's
         now = _clock.monotonic()
         is_spoiled = error.errno not in _PASSING or isinstance(error, TornError)
         is_young = now - state.opened_at < _RETRY_SECONDS and (
@@ -346,8 +350,8 @@ class JournalWriter:
 
     def _rotate(self, state: WriterState, segment: Segment, record_bytes: int = 0) -> None:
         """Go on in the next segment, or, where none can be had, in this one beyond its size."""
-        if segment is not state.segment or state.is_spoiled:
-            return  # a signal handler was faster
+        if segment is not state.segment or state.is_spoiled or not state.is_own():
+            return  # a signal handler was faster, or has forked
         try:
             state.room_bytes = min(2 * state.room_bytes, self._segment_bytes)
             self._open(state, record_bytes)

@@ -10,17 +10,15 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
+from jobspan.journal.forks import ProcessLock
 from jobspan.ledger.trouble import BusyLedgerError
 
 
 class ForkGate:
-    """A lock its thread may enter again (a signal handler does); each process has one of its own.
-
-    So a child that C code forked, which runs no hooks, never waits for a thread it does not have.
-    """
+    """A lock of each process, that its thread may enter again."""
 
     def __init__(self) -> None:
-        self._locks: dict[int, threading.RLock] = {}
+        self._lock = ProcessLock()
         self._forking: list[threading.RLock] = []
 
     @contextmanager
@@ -30,7 +28,7 @@ class ForkGate:
         Raises:
             BusyLedgerError: Another thread kept it for longer.
         """
-        lock = self._lock()
+        lock = self._lock.own()
         if not lock.acquire(timeout=seconds if seconds >= 0 else -1):
             raise BusyLedgerError("another thread of this process is busy with the ledger; try again")
         try:
@@ -42,7 +40,7 @@ class ForkGate:
         """Have `before` called before each fork, with the gate held until the fork is done."""
 
         def close() -> None:
-            lock = self._lock()
+            lock = self._lock.own()
             lock.acquire()
             self._forking.append(lock)
             before()
@@ -53,15 +51,6 @@ class ForkGate:
 
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(before=close, after_in_parent=reopen, after_in_child=self._forking.clear)
-
-    def _lock(self) -> threading.RLock:
-        pid = os.getpid()
-        lock = self._locks.get(pid)
-        if lock is None:
-            lock = self._locks.setdefault(pid, threading.RLock())
-            for other in [known for known in self._locks if known != pid]:
-                self._locks.pop(other, None)
-        return lock
 
 
 fork_gate = ForkGate()
