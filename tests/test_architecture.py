@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import functools
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,16 @@ SOURCE = ROOT / "src" / "jobspan"
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 
-def imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+@functools.cache
+def nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
+@functools.cache
+def imported(path: Path) -> set[str]:
+    found = [node for node in nodes(path) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {alias.name for node in found if isinstance(node, ast.Import) for alias in node.names}
+    return names | {node.module for node in found if isinstance(node, ast.ImportFrom) and node.module}
 
 
 def importers(name: str) -> set[str]:
@@ -62,6 +66,6 @@ def test_a_module_stays_small(path: Path) -> None:
 
 def test_nothing_evaluates_text() -> None:
     for path in MODULES:
-        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        calls = [node for node in nodes(path) if isinstance(node, ast.Call)]
         names = {node.func.id for node in calls if isinstance(node.func, ast.Name)}
         assert not names & {"eval", "exec"}, path

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobspan.testing.airtable import AirtableServer
+from tests.cli.preloaded import Preloaded
 
 SOURCE = Path(__file__).parents[2] / "src"
 ENTRY = "import sys; from jobspan.cli import main; sys.exit(main())"
@@ -24,29 +25,35 @@ assert jobspan.flush(0.01) is not None
 
 
 class Shell:
-    """Runs `jobspan` and other Python as a person with an empty home does."""
+    """Runs `jobspan` and other Python as a person with an empty home does.
 
-    def __init__(self, home: Path) -> None:
+    Args:
+        home: The empty folder.
+        preloaded: Where programs are forked from; None to start a new interpreter for each.
+    """
+
+    def __init__(self, home: Path, preloaded: Preloaded | None = None) -> None:
         self.home = home
-        self.environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("JOBSPAN_", "XDG_", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "OTEL_"))
-        }
-        self.environment |= {"HOME": str(home), "PYTHONPATH": str(SOURCE), "JOBSPAN_STRICT": "1"}
+        self.environment = environment_in(home)
+        self._preloaded = preloaded
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return self._call([sys.executable, "-c", ENTRY, *arguments], environment)
+        return self._call(ENTRY, arguments, environment)
 
     def python(self, code: str, **environment: str) -> None:
         """Run a user's program."""
-        result = self._call([sys.executable, "-c", code], environment)
+        result = self._call(code, (), environment)
         assert result.returncode == 0, result.stderr
 
-    def _call(self, words: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    def _call(
+        self, code: str, arguments: tuple[str, ...], more: dict[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        environment = self.environment | more
+        if self._preloaded is not None and not any(name.startswith("PYTHON") for name in more):
+            return self._preloaded.run(code, arguments, environment, self.home, 60)
         return subprocess.run(
-            words,
-            env=self.environment | environment,
+            [sys.executable, "-c", code, *arguments],
+            env=environment,
             cwd=self.home,
             capture_output=True,
             encoding="utf-8",
@@ -55,11 +62,34 @@ class Shell:
         )
 
 
+def environment_in(home: Path) -> dict[str, str]:
+    """Return an environment in which nothing of this machine's settings is left."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("JOBSPAN_", "XDG_", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "OTEL_"))
+    }
+    return kept | {"HOME": str(home), "PYTHONPATH": str(SOURCE), "JOBSPAN_STRICT": "1"}
+
+
+@pytest.fixture(scope="session")
+def preloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
+    folder = tmp_path_factory.mktemp("preloaded")
+    made = Preloaded(environment_in(folder), folder)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    home = tmp_path / "home"
-    home.mkdir()
-    return Shell(home)
+def home(tmp_path: Path) -> Path:
+    made = tmp_path / "home"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def shell(home: Path, preloaded: Preloaded) -> Shell:
+    return Shell(home, preloaded)
 
 
 @pytest.fixture

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from pathlib import Path
+
+import pytest
 
 from tests.cli.conftest import Shell
+
+
+@pytest.fixture
+def shell(home: Path) -> Shell:
+    return Shell(home)  # each command is a new interpreter
 
 
 def test_the_demo_becomes_one_job_with_three_true_client_runs(shell: Shell) -> None:

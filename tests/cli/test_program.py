@@ -14,6 +14,12 @@ import pytest
 from jobspan.cli.page import page
 from tests.cli.conftest import ENTRY, Shell
 
+
+@pytest.fixture
+def shell(home: Path) -> Shell:
+    return Shell(home)  # each command is a new interpreter
+
+
 COMMANDS = [["runs"], ["usage"], ["export", "--format", "csv"], ["show", "x"]]
 
 

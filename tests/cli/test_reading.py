@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.conftest import Shell
+from tests.cli.preloaded import Preloaded
 
 BATCH = r"""
 import jobspan
@@ -32,9 +35,17 @@ print(j.run_id)
 """
 
 
-@pytest.fixture
-def filled(shell: Shell) -> Shell:
+@pytest.fixture(scope="session")
+def filled_home(tmp_path_factory: pytest.TempPathFactory, preloaded: Preloaded) -> Path:
+    shell = Shell(tmp_path_factory.mktemp("filled"), preloaded)
     shell.python(BATCH)
+    return shell.home
+
+
+@pytest.fixture
+def filled(filled_home: Path, shell: Shell) -> Shell:
+    """A ledger of the test's own, as that program left it."""
+    shutil.copytree(filled_home, shell.home, dirs_exist_ok=True)
     return shell
 
 

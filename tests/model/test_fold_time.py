@@ -13,7 +13,6 @@ from jobspan.model.fold import Fold
 from tests.model.stores import SqliteStore, sqlite_ledger
 
 Event = dict[str, Any]
-BATCH = 4_000
 
 
 def events_of(writer: str, bodies: Iterator[Event], first: int = 0) -> Iterator[Event]:
@@ -120,40 +119,51 @@ CASES: dict[str, Callable[[int], Iterator[Event]]] = {
 }
 
 
-def nanoseconds_an_event(write: Callable[[int], Iterator[Event]], count: int) -> float:
-    """Fold `count` events in batches into SQLite in memory; return the best of two in ns per event."""
-    best = float("inf")
-    for _ in range(2):
-        connection = sqlite_ledger()
-        store = SqliteStore(connection)
-        events = list(write(count))
-        gc.collect()
-        start = time.process_time_ns()
-        for at in range(0, len(events), BATCH):
-            connection.execute("BEGIN")
-            fold = Fold(store)
-            fold.prepare(events[at : at + BATCH])
-            for event in events[at : at + BATCH]:
-                fold.apply(event, "p")
-            fold.settle(exact=at + BATCH >= len(events))
-            store.write(fold.space)
-            connection.execute("COMMIT")
-        best = min(best, (time.process_time_ns() - start) / len(events))
-        connection.close()
-    return best
+def nanoseconds_an_event(write: Callable[[int], Iterator[Event]], count: int, batch: int) -> float:
+    """Fold `count` events in batches into SQLite in memory; return the CPU time in ns per event."""
+    connection = sqlite_ledger()
+    store = SqliteStore(connection)
+    events = list(write(count))
+    gc.collect()
+    start = time.thread_time_ns()
+    for at in range(0, len(events), batch):
+        connection.execute("BEGIN")
+        fold = Fold(store)
+        fold.prepare(events[at : at + batch])
+        for event in events[at : at + batch]:
+            fold.apply(event, "p")
+        fold.settle(exact=at + batch >= len(events))
+        store.write(fold.space)
+        connection.execute("COMMIT")
+    spent = time.thread_time_ns() - start
+    connection.close()
+    return spent / len(events)
+
+
+def growth(case: str, few: int, batch: int, below: float) -> float:
+    """Return how much longer an event of `4 * few` takes than one of `few`.
+
+    What disturbs only ever adds: where it is not `below` that, both are measured again, and the least counts.
+    """
+    least_few = least_many = float("inf")
+    for _ in range(3):
+        least_few = min(least_few, nanoseconds_an_event(CASES[case], few, batch))
+        least_many = min(least_many, nanoseconds_an_event(CASES[case], 4 * few, batch))
+        if least_many < below * least_few:
+            break
+    print(f"{case}: {least_few / 1000:.1f} us, {least_many / 1000:.1f} us an event")
+    return least_many / least_few
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_twice_the_events_take_about_twice_the_time(case: str) -> None:
+def test_four_times_the_events_take_about_four_times_the_time(case: str) -> None:
     # A short form with a wide bound: a quadratic fold would take 4 times as long per event.
-    few, many = (nanoseconds_an_event(CASES[case], count) for count in (6_000, 24_000))
-    assert many < 2.2 * few
+    few = 1_500 if case in ("keyed usage", "spans of calls") else 3_000
+    assert growth(case, few, few * 2 // 3, 2.2) < 2.2
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("case", CASES)
 def test_a_hundred_thousand_events_take_no_longer_each_than_25_thousand(case: str) -> None:
-    few, many = (nanoseconds_an_event(CASES[case], count) for count in (25_000, 100_000))
-    print(f"{case}: {few / 1000:.1f} us, {many / 1000:.1f} us an event")
-    assert many < 1.3 * few
+    assert growth(case, 25_000, 4_000, 1.3) < 1.3
