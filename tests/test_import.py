@@ -80,7 +80,7 @@ def test_the_import_and_the_first_block_are_short(tmp_path: Path) -> None:
     """Measured 2026-11: 0.14 and 1.0 of the floor; of three measurements one must do."""
     for _ in range(3):
         cpu = {code: [] for code in ("pass", FLOOR, "import jobspan", FIRST_BLOCK)}
-        for _ in range(7):
+        for _ in range(5):
             for code, times in cpu.items():
                 times.append(cpu_seconds(["-c", code], tmp_path))
         bare, floor, imported, block = (statistics.median(times) for times in cpu.values())

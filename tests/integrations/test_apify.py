@@ -40,12 +40,20 @@ def client(server: ApifyServer) -> Any:
     return apify_client.ApifyClient(TOKEN, api_url=server.url)
 
 
-@pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> Refetching:
-    """Ask again after a tenth of a second."""
-    made = Refetching((0.1, 0.2))
+@pytest.fixture(autouse=True)
+def questions(server: ApifyServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Refetching]:
+    """What waits to be asked in a test; when it ends nothing is asked any more, in the midst of another."""
+    made = Refetching()
     monkeypatch.setattr(booking, "refetching", made)
-    return made
+    yield made
+    made._ask = lambda question: None  # type: ignore[method-assign]
+
+
+@pytest.fixture
+def soon(questions: Refetching) -> Refetching:
+    """Ask again after a tenth of a second."""
+    questions.after_seconds = (0.1, 0.2)
+    return questions
 
 
 def body(run_id: str, status: str, usd: float | None = None, **more: Any) -> bytes:

@@ -48,9 +48,22 @@ def story(seed: int) -> tuple[list[tuple[dict[str, Any], str]], int]:
     return teller.events, rng.choice([0, 100, 1000])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 2**32))
 def test_order_and_repetition_change_nothing(seed: int, shuffle: int) -> None:
+    tell_twice(seed, shuffle)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@settings(max_examples=2000, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 2**32))
+def test_order_and_repetition_change_nothing_in_many_stories(seed: int, shuffle: int) -> None:
+    tell_twice(seed, shuffle)
+
+
+def tell_twice(seed: int, shuffle: int) -> None:
+    """Tell a story in its order, and mixed with repetitions, and compare the records."""
     events, swept_at = story(seed)
     rng = random.Random(shuffle)
     mixed = [*events, *rng.choices(events, k=5)]

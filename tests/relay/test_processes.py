@@ -62,7 +62,7 @@ def deliver_the_rest(server: AirtableServer, home: Path, timeout: float = 60) ->
     assert jobspan.flush(timeout)
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [4, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.timeout(900)
 def test_killed_between_request_and_answer_it_is_one_row_in_the_end(fresh: Path, kills: int) -> None:
     with AirtableServer(lockout_seconds=1.0) as server:
