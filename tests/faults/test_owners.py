@@ -165,8 +165,11 @@ up.wait()
     assert only(ledger)["status"] == "Failed"
 
 
-def test_forks_while_the_keeper_folds_lose_nothing(ledger: Path) -> None:
-    code = """
+@pytest.mark.parametrize("forks", [100, pytest.param(300, marks=pytest.mark.slow)])
+def test_forks_while_the_keeper_folds_lose_nothing(ledger: Path, forks: int) -> None:
+    code = (
+        f"forks = {forks}"
+        + """
 jobspan.configure(segment_bytes=20000)
 def fold():
     while not stop.is_set():
@@ -176,7 +179,7 @@ stop = threading.Event()
 folding = threading.Thread(target=fold)
 with job("parent") as j:
     folding.start()
-    for n in range(300):
+    for n in range(forks):
         pid = os.fork()
         if pid == 0:
             with j.client(f"c{n}") as c: c.add(leads=n)
@@ -185,11 +188,12 @@ with job("parent") as j:
     stop.set()
     folding.join()
 """
+    )
     run(ledger, code)
     job = only(ledger)
     assert job["status"] == "Completed"
     assert {one["client_id"]: one["leads_processed"] for one in job["client_runs"]} == {
-        f"c{n}": n for n in range(300)
+        f"c{n}": n for n in range(forks)
     }
 
 
