@@ -54,7 +54,7 @@ class ApifyServer:
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers.get("content-length") or 0))
                 owner.requests.append(("POST", self.path, self.headers.get("authorization", "")))
-                if not re.match(r"/v2/(?:actors|acts)/[^/]+/runs", self.path):
+                if not re.match(r"/v2/(?:actors|acts|actor-tasks)/[^/]+/runs", self.path):
                     return self._answer(404, {"error": {"type": "not-found", "message": "no"}})
                 run_id = f"run{next(owner.numbers)}"
                 owner.runs[run_id] = list(owner.script)

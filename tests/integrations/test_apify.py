@@ -67,8 +67,11 @@ def body(run_id: str, status: str, usd: float | None = None, **more: Any) -> byt
     return json.dumps({**payload, **more}).encode()
 
 
-def deliver(run_id: str, status: str, usd: float | None = None, **options: Any) -> Status | None:
-    return apify.handle_webhook(HEADERS, body(run_id, status, usd), secret=SECRET, **options)
+def deliver(
+    run_id: str, status: str, usd: float | None = None, dispatch: str = "d1", **options: Any
+) -> Status | None:
+    headers = {**HEADERS, "X-Apify-Webhook-Dispatch-Id": dispatch}
+    return apify.handle_webhook(headers, body(run_id, status, usd), secret=SECRET, **options)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -126,6 +129,77 @@ def test_several_runs_stand_side_by_side_and_the_job_adds_their_costs(
     assert record.cost_usd == Decimal("0.03")
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_clients_of_actors_and_tasks_are_taken(
+    fresh: Fresh, server: ApifyServer, client: Any, soon: Refetching, *, first: bool
+) -> None:
+    with job("a") as j, j.client("x"):
+        for made, given in ((client.actor("me/scraper"), {"q": 1}), (client.task("me/night"), None)):
+            arguments = (made, given) if first else (client, made, given)
+            assert apify.run_actor(*arguments).status == "SUCCEEDED"
+        apify.start_actor(*((client.task("t2"),) if first else (client, client.task("t2"))), deadline="45m")
+    record = fresh.job()
+    assert record.apify_run_id == "run1, run2, run3"
+    steps = [step.name for step in record.client_runs[0].operations]
+    assert steps == ["apify me/scraper", "apify task me/night"]
+    assert [path for kind, path, _ in server.requests if kind == "POST"] == [
+        "/v2/actors/me~scraper/runs",
+        "/v2/actor-tasks/me~night/runs",
+        "/v2/actor-tasks/t2/runs",
+    ]
+
+
+def test_an_actor_is_named_by_its_id_or_client(client: Any) -> None:
+    for arguments in ((client,), (client, ""), (client, 7), (client.actor("a"), "b", {})):
+        with pytest.raises(UsageError):
+            apify.run_actor(*arguments)
+
+
+@pytest.fixture
+def instrumented(client: Any) -> Iterator[Any]:
+    yield jobspan.instrument(client)
+    assert jobspan.uninstrument(client) is client
+
+
+def test_an_instrumented_client_books_what_it_starts(
+    fresh: Fresh, server: ApifyServer, instrumented: Any, soon: Refetching
+) -> None:
+    server.script = [("RUNNING", None), ("SUCCEEDED", 0.01), ("SUCCEEDED", 0.0649)]
+    jobspan.instrument(instrumented)
+    with job("a") as j:
+        with j.client("x"):
+            found = instrumented.actor("me/scraper").call(run_input={"q": 1}, logger=None)
+            assert found.status == "SUCCEEDED"
+        with j.client("y"):
+            begun = instrumented.task("night").start()
+        instrumented.run(begun.id).wait_for_finish()  # booked where it was started
+        server.runs["foreign"] = [("SUCCEEDED", 9.0)]
+        instrumented.run("foreign").get()
+    wait_until(lambda: {run.apify_api_costs for run in fresh.job().client_runs} == {Decimal("0.0649")})
+    assert (fresh.job().apify_run_id, fresh.job().cost_usd) == ("run1, run2", Decimal("0.1298"))
+    jobspan.uninstrument(instrumented)
+    with job("b") as j, j.client("z"):
+        instrumented.actor("me/scraper").start()
+    assert fresh.job("b").apify_run_id is None
+    assert jobspan.health().ok
+
+
+def test_an_instrumented_asynchronous_client_does_the_same(
+    fresh: Fresh, server: ApifyServer, soon: Refetching
+) -> None:
+    server.script = [("RUNNING", None), ("FAILED", 0.01), ("FAILED", 0.02)]
+
+    async def work() -> None:
+        client = jobspan.instrument(apify_client.ApifyClientAsync(TOKEN, api_url=server.url))
+        async with job("a") as j, j.client("x"):
+            assert (await client.actor("me/scraper").call(logger=None)).status == "FAILED"
+
+    asyncio.run(work())
+    wait_until(lambda: fresh.client("x").apify_api_costs == Decimal("0.02"))
+    assert fresh.client("x").status == "Completed", "the code saw it, and went on"
+    assert "Apify run run1 is FAILED" in fresh.client("x").system_notes
+
+
 def test_a_cancel_stops_the_wait(fresh: Fresh, server: ApifyServer, client: Any) -> None:
     server.script = [("RUNNING", None)]
 
@@ -173,19 +247,65 @@ def test_runs_of_older_clients_are_read_and_unknown_costs_stay_blank(fresh: Fres
     assert fresh.job().status == "Completed"
 
 
-def test_a_process_that_ends_before_the_cost_is_final_says_so(tmp_path: Path, server: ApifyServer) -> None:
-    code = f"""
+LEAVE_A_COST = """
 import apify_client
 from jobspan.integrations import apify
 with job("a") as j, j.client("x"):
-    apify.run_actor(apify_client.ApifyClient({TOKEN!r}, api_url={server.url!r}), "me/scraper")
-say(time.time())
+    apify.run_actor(apify_client.ApifyClient({token!r}, api_url={url!r}), "me/scraper")
 """
-    (ended,) = run(tmp_path / "ledger.db", code)
-    assert time.time() - float(ended) < 9  # it does not wait for the ten seconds to be over
-    (client,) = jobs(tmp_path / "ledger.db")[0]["client_runs"]
-    assert client["apify_api_costs"] == "0.01"
-    assert "the cost of Apify run run1 is preliminary" in client["system_notes"]
+ASK_AGAIN = """
+import apify_client
+from jobspan.integrations import apify
+from jobspan.integrations.apify.refetch import refetching
+refetching.after_seconds = (0.0, 0.1)
+client = apify_client.{kind}({token!r}, api_url={url!r})
+"""
+
+
+def costs(ledger: Path) -> tuple[Any, str]:
+    """Return the cost of the one client, and its notes."""
+    (found,) = [run for each in jobs(ledger) for run in each["client_runs"] if run["client_id"] == "x"]
+    return found["apify_api_costs"], found["system_notes"]
+
+
+@pytest.mark.parametrize("how", ["ApifyClient", "ApifyClientAsync", "by itself"])
+def test_a_cost_that_was_not_final_at_the_end_of_its_process_is_asked_for_by_a_later_one(
+    tmp_path: Path, server: ApifyServer, how: str
+) -> None:
+    ledger = tmp_path / "ledger.db"
+    server.script = [("SUCCEEDED", 0.01), ("SUCCEEDED", 0.0649)]
+    (left,) = run(ledger, LEAVE_A_COST.format(token=TOKEN, url=server.url) + "say(time.monotonic())")
+    assert time.monotonic() - float(left) < 8, "the exit waits for no cost"
+    assert costs(ledger)[0] == "0.01"
+    assert "the cost of Apify run run1 was preliminary" in costs(ledger)[1]
+    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert TOKEN.encode() not in kept
+    kind = "ApifyClient" if how == "by itself" else how
+    code = ASK_AGAIN.format(kind=kind, token=TOKEN, url=server.url)
+    if how == "by itself":  # a later run of the same cron
+        code += """
+time.sleep(0.3)
+with job("b") as j, j.client("y"): apify.run_actor(client, "me/scraper")
+time.sleep(1.5)
+"""
+        run(ledger, code)
+    else:
+        code += "time.sleep(0.2); say(apify.refresh(client)); jobspan.flush(); say(apify.refresh(client))"
+        assert run(ledger, code) == ["1", "0"], "once it is final nobody asks again"
+    assert costs(ledger)[0] == "0.0649"
+    assert len([path for _, path, _ in server.requests if path == "/v2/actor-runs/run1"]) == 1
+
+
+def test_a_client_that_may_not_see_the_run_changes_nothing(tmp_path: Path, server: ApifyServer) -> None:
+    ledger = tmp_path / "ledger.db"
+    server.script = [("SUCCEEDED", 0.01)]
+    run(ledger, LEAVE_A_COST.format(token=TOKEN, url=server.url))
+    server.runs.clear()  # 404, as for a token of another account
+    code = ASK_AGAIN.format(kind="ApifyClient", token=TOKEN, url=server.url) + "say(apify.refresh(client))"
+    assert run(ledger, code) == ["0"]
+    server.runs["run1"] = [("SUCCEEDED", 0.02)]
+    assert run(ledger, code) == ["1"]
+    assert costs(ledger)[0] == "0.02"
 
 
 def test_jobspan_imports_no_apify_client(tmp_path: Path) -> None:
@@ -248,7 +368,11 @@ def test_a_resurrected_run_is_running_again_and_its_new_end_holds(
     resurrected = body(run_id, "RUNNING", eventType="ACTOR.RUN.RESURRECTED")
     apify.handle_webhook(HEADERS, resurrected, secret=SECRET)
     assert (fresh.client("x").status, fresh.job().status) == ("Running", "Running")
-    deliver(run_id, again, 0.02)
+    deliver(run_id, "FAILED", 0.01)  # the first delivery once more, late: it is known
+    apify.handle_webhook(HEADERS, resurrected, secret=SECRET)
+    assert (fresh.client("x").status, fresh.job().status) == ("Running", "Running")
+    deliver(run_id, again, 0.02, dispatch="d2")
+    apify.handle_webhook(HEADERS, resurrected, secret=SECRET)
     wanted = "Completed" if again == "SUCCEEDED" else "Failed"
     assert (fresh.client("x").status, fresh.job().status) == (wanted, wanted)
     assert fresh.client("x").apify_api_costs == Decimal("0.02")

@@ -13,6 +13,20 @@ from tests.model.stores import SqliteStore, fold_pass, records_of, sqlite_ledger
 from tests.model.telling import SECOND, START, Teller
 
 
+def attached(teller: Teller, rng: random.Random, client: str) -> None:
+    """Tell of blocks that were attached to a client run, here or in another ledger."""
+    for n in range(rng.randint(0, 3)):
+        uid, home = f"{client}{n}", f"q{n}"
+        t = rng.choice([10, 20, 40]) + n
+        of, delivery = client, rng.choice([{}, {"delivery": "-"}, {"delivery": "n"}])
+        if rng.random() < 0.3:
+            of = f"{client} of another ledger"
+        teller.client(uid, t, client, of=of, parent=None, process=home, **delivery)
+        teller.at(uid, t + 1, "add", c={"leads": rng.randint(1, 9)}, process=home)
+        if rng.random() < 0.8:
+            teller.close(uid, t + 2, rng.choice(["ok", "ok", "failed"]), process=home)
+
+
 def story(seed: int) -> tuple[list[tuple[dict[str, Any], str]], int]:
     """Return the events of a job with detached clients, and when deadlines are looked for."""
     rng = random.Random(seed)
@@ -29,13 +43,7 @@ def story(seed: int) -> tuple[list[tuple[dict[str, Any], str]], int]:
         teller.at(client, 4, "add", c={"leads": 5})
         if rng.random() < 0.8:
             teller.at(client, 5, "detach", deadline=START + rng.choice([30, 500]) * SECOND)
-        for n in range(rng.randint(0, 3)):
-            uid, home = f"{client}{n}", f"q{n}"
-            t = rng.choice([10, 20, 40]) + n
-            teller.client(uid, t, client, of=client, parent=None, process=home)
-            teller.at(uid, t + 1, "add", c={"leads": rng.randint(1, 9)}, process=home)
-            if rng.random() < 0.8:
-                teller.close(uid, t + 2, rng.choice(["ok", "ok", "failed"]), process=home)
+        attached(teller, rng, client)
         for n in range(rng.randint(0, 2)):
             uid = f"{client}again{n}"
             teller.client(uid, 50 + n, client, retry=client, attempt=2 + n, parent=None, process=f"r{n}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +129,27 @@ def test_a_detached_client_run_is_ended_by_another_ledger_with_the_numbers_of_bo
     with jobspan.attach(token=cron.token) as run:
         run.add(posts=7)
     assert jobspan.flush(15)
-    assert row_of(server, "A")["Posts Processed"] == 110
+    row = row_of(server, "A")
+    assert (row["Posts Processed"], row["Leads Processed"]) == (107, 12), "another attempt of the same part"
     assert len(rows(server, JOBS)) == 1
+
+
+def test_deliveries_to_ledgers_of_their_own_are_attempts_of_one_part(deliver: Deliver, fresh: Path) -> None:
+    server = deliver()
+    cron = Container(server, fresh, "detached")
+    assert cron.wait() == 0
+    for place, posts, fails in (("b", 3, True), ("c", 4, False), ("d", 4, False)):
+        here(fresh / place, server)
+        with suppress(ValueError), jobspan.attach(token=cron.token) as run:
+            run.add(posts=posts, leads=1)
+            run.record_usage(input_tokens=10, output_tokens=1)
+            if fails:
+                raise ValueError("the vendor's file was empty")
+        assert jobspan.flush(15)
+        row = row_of(server, "A")
+        assert (row["Status"], row["Posts Processed"]) == (("Failed", 103) if fails else ("Completed", 104))
+    assert (row["Leads Processed"], row["Errors"], row["Prompt Tokens"]) == (13, 0, 30)
+    assert row["System Notes"].count("by delivery") == 3
 
 
 def test_a_killed_container_is_relieved_by_one_with_an_empty_disk(deliver: Deliver, fresh: Path) -> None:

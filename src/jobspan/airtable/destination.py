@@ -151,14 +151,16 @@ class AirtableDestination:
         if not delivery.is_shared:
             return cells, None
         shares = self._shares(delivery, seen)
-        status = sharing.joined_status(record.status, shares.values(), alone=self._settings.adopt == "all")
         known: Cells = (seen.cells if seen is not None else None) or delivery.cells or {}
         found = {name: value for name, value in cells.items() if value is not None or name not in known}
         numbers = [each.name for each in self._base.fields[delivery.kind] if each.kind == "number"]
-        own = sharing.share_of(record.status, {name: cells.get(name) for name in numbers})
+        own = sharing.share_of(record.status, {n: cells.get(n) for n in numbers}, delivery.came_by)
+        everyone = {**shares, self._ledger: own}
+        out = sharing.beaten(everyone)
         for name in numbers:
             if name in cells:
-                found[name] = sharing.total(cells[name], name, shares.values())
+                found[name] = sharing.total(name, everyone, out)
+        status = sharing.joined_status(self._ledger, everyone, out, alone=self._settings.adopt == "all")
         if (label := self._base.label(delivery.kind, status)) is not None and "status" in cells:
             found["status"] = label
         if status is Status.RUNNING and "end_time" in cells:
@@ -166,7 +168,7 @@ class AirtableDestination:
         if "start_time" in cells:
             found["start_time"] = min(filter(None, [cells["start_time"], known.get("start_time")]))
         if text := str(found.get("system_notes") or ""):
-            for ledger, share in {**shares, self._ledger: own}.items():
+            for ledger, share in everyone.items():
                 text = notes.with_line(text, sharing.line(ledger, share))
             found["system_notes"] = text
         return found, shares

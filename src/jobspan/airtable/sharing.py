@@ -8,20 +8,26 @@ sums of these lines. So nothing that another ledger brought is lost, and nothing
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from jobspan.airtable.fields import number
 from jobspan.airtable.ownership import find_mark
 from jobspan.model.delivery import Seen
-from jobspan.model.status import Status, combine
+from jobspan.model.status import Status, combine, success_rank
 
 Share = dict[str, Any]
-"""What one ledger recorded: `status`; `n`, its numbers by field; `alive`, it was heard of since."""
+"""What one ledger recorded: `status`; `n`, its numbers by field; `alive`, it was heard of since; `by`, the
+one delivery that all of it came by."""
+_SPENT = frozenset(
+    ["token_usage", "prompt_tokens", "completion_tokens", "total_tokens", "apify_api_costs", "cost_usd"]
+)
+"""Numbers that count for every attempt; the others are results, which count once."""
 NOBODY = "0" * 12
 """Stands for whoever wrote a row without a mark."""
 _LINE = re.compile(
-    r"^recorded by ledger (?P<ledger>[0-9a-f]{6,64}): (?P<status>[A-Za-z_]+)"
+    r"^recorded by ledger (?P<ledger>[0-9a-f]{6,64})(?: by delivery (?P<by>[0-9a-f]{12}))?:"
+    r" (?P<status>[A-Za-z_]+)"
     r"(?P<numbers>(?:, [a-z0-9_]+ -?[0-9][0-9.e+-]*)*)$",
     re.MULTILINE,
 )
@@ -30,7 +36,8 @@ _LINE = re.compile(
 def line(ledger: str, share: Share) -> str:
     """Return the line that tells a share."""
     numbers = "".join(f", {name} {value!r}" for name, value in share["n"].items())
-    return f"recorded by ledger {ledger}: {share['status']}{numbers}"
+    by = f" by delivery {share['by']}" if share.get("by") else ""
+    return f"recorded by ledger {ledger}{by}: {share['status']}{numbers}"
 
 
 def is_line(text: str) -> bool:
@@ -48,7 +55,7 @@ def told(notes: object) -> dict[str, Share]:
             numbers = {name: float(value) for name, value in pairs}
         except ValueError:
             continue
-        found[match["ledger"]] = _share(status, numbers)
+        found[match["ledger"]] = share_of(status, numbers, match["by"] or "")
     return found
 
 
@@ -69,40 +76,61 @@ def others(row: Seen, own: str, status: Status, fields: Iterable[str], *, unmark
         return found
     writer = NOBODY if mark is None else mark.ledger
     if writer != own and writer not in found:
-        found[writer] = _share(status, {name: row.cells[name] for name in fields if name in row.cells})
+        found[writer] = share_of(status, {name: row.cells[name] for name in fields if name in row.cells})
     return found
 
 
-def _share(status: Status, numbers: Mapping[str, Any]) -> Share:
+def share_of(status: Status, numbers: Mapping[str, Any], by: str = "") -> Share:
+    """Return a ledger's share of a row; `by`: the one delivery that all of it came by."""
     clean = {name: number(value) for name, value in numbers.items()}
     known = {name: value for name, value in clean.items() if value is not None}
-    return {"status": status.value, "n": known}
+    return {"status": status.value, "n": known} | ({"by": by} if by else {})
 
 
-def share_of(status: Status, numbers: Mapping[str, Any]) -> Share:
-    """Return this ledger's share of a row."""
-    return _share(status, numbers)
+def beaten(shares: Mapping[str, Share]) -> set[str]:
+    """Return the ledgers whose results do not count: another has a better attempt of the same delivery."""
+    best: dict[str, tuple[int, str]] = {}
+    for ledger, share in shares.items():
+        if by := share.get("by"):
+            best[by] = max(best.get(by, (0, "")), (success_rank(Status(share["status"])), ledger))
+    return {ledger for ledger, share in shares.items() if share.get("by") and best[share["by"]][1] != ledger}
 
 
-def total(own: Any, name: str, shares: Iterable[Share]) -> int | float | None:
-    """Return what a number of the row is: the sum of what was measured; None if nothing was."""
-    values = [value for value in (own, *(share["n"].get(name) for share in shares)) if value is not None]
+def total(name: str, shares: Mapping[str, Share], out: Collection[str] = ()) -> int | float | None:
+    """Return what a number of the row is: the sum of what was measured; None if nothing was.
+
+    Args:
+        name: The field.
+        shares: Of all ledgers.
+        out: Ledgers whose results do not count, but what they spent.
+    """
+    counted = (share for ledger, share in shares.items() if ledger not in out or name in _SPENT)
+    values = [value for share in counted if (value := share["n"].get(name)) is not None]
     return number(round(sum(values), 9)) if values else None
 
 
-def joined_status(own: Status, shares: Iterable[Share], *, alone: bool) -> Status:
+def joined_status(ledger: str, shares: Mapping[str, Share], out: Collection[str], *, alone: bool) -> Status:
     """Return how a run stands that several ledgers know.
 
     Another ledger's Running counts only if that one was heard of since this one came: before, it handed the
     run over, or is gone. A deadline that passed here while another went on with the run says nothing.
 
     Args:
-        own: What this ledger says.
-        shares: The others.
+        ledger: This ledger.
+        shares: Of all ledgers.
+        out: Ledgers whose attempts were beaten: how these ended says nothing.
         alone: The base has one writer: other ledgers are gone.
     """
-    known = [(Status(share["status"]), bool(share.get("alive")) and not alone) for share in shares]
-    counted = [status for status, is_alive in known if status.is_terminal or is_alive]
-    if own is not Status.TIMED_OUT or all(status is own for status in counted):
+    statuses = {name: Status(share["status"]) for name, share in shares.items()}
+    own = statuses[ledger]
+    alive = {name for name, share in shares.items() if share.get("alive") and not alone}
+    counted = [
+        status
+        for name, status in statuses.items()
+        if name != ledger and ((status.is_terminal and name not in out) or (name in alive))
+    ]
+    if not (own.is_terminal and ledger in out) and (
+        own is not Status.TIMED_OUT or all(status is own for status in counted)
+    ):
         counted.append(own)
     return Status.RUNNING if Status.RUNNING in counted else combine(None, counted, errors=False)

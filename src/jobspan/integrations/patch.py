@@ -43,6 +43,12 @@ def patch(owner: Any, name: str, wrapper: Wrapper) -> None:
         setattr(owner, name, _Patch(getattr(owner, name), wrapper))
 
 
+def unpatched(owner: Any, name: str) -> Any:
+    """Return a method as it is without our wrapper."""
+    patched = _own(owner, name)
+    return getattr(owner, name) if patched is None else patched.__wrapped__
+
+
 def unpatch(owner: Any, name: str) -> None:
     """Take our wrapper away, if it is there."""
     patched = _own(owner, name)

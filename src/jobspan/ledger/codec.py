@@ -37,6 +37,7 @@ _PART_PLAIN = (
     "given_errors",
     "given_status",
     "of",
+    "delivery",
     "retry_of",
     "expected",
     "met",

@@ -167,6 +167,7 @@ class Outbox:
                 with guarded("outbox.record"):  # a run nobody can render costs only itself
                     record = reader.record(delivery.run, end, notes=delivery.sends_notes)
                 if record is not None:
+                    delivery.came_by = reader.came_by(delivery.run) if delivery.is_shared else ""
                     found.append((delivery, record))
             return found
 

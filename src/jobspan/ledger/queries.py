@@ -145,6 +145,14 @@ LINKED = (
     " WHERE j.kind = 'j' ORDER BY j.start_ns DESC, e.at_ns DESC LIMIT 1"
 )
 """The part that was given an id from elsewhere, the newest job's first."""
+LEFT_OPEN = (
+    "SELECT e.key, e.part, e.at_ns FROM runs j CROSS JOIN entries e ON e.job = j.uid AND e.kind = 'link'"
+    " AND e.source = '' AND e.key >= :open AND e.key < :open || char(1114111)"
+    " WHERE j.kind = 'j' AND j.start_ns >= :since AND NOT EXISTS (SELECT 1 FROM entries d"
+    " WHERE d.job = e.job AND d.kind = 'link' AND d.source = ''"
+    " AND d.key = :done || substr(e.key, length(:open) + 1)) ORDER BY e.at_ns DESC LIMIT :most"
+)
+"""Ids from elsewhere that begin so, in jobs since then, without one that says it is done; newest first."""
 HAS_PART = "SELECT 1 FROM parts WHERE uid = ? AND run IS NOT NULL"
 ENDED = "SELECT uid FROM runs WHERE status <> 'Running'"
 ENDED_SINCE = _RUN + " WHERE version > ? AND status <> 'Running'"

@@ -13,6 +13,7 @@ from jobspan.ledger.history import History
 from jobspan.ledger.spending import UsageBy, month_range, usage_rows
 from jobspan.ledger.store import select_many
 from jobspan.model.entry import Entry
+from jobspan.model.handover import delivery_of
 from jobspan.model.part import OPERATION, Part, winners
 from jobspan.model.record import ClientRunRecord, JobRecord, UsageRow
 from jobspan.model.rendering import NOTHING_MORE, NotesEnding, client_run_record, job_record
@@ -151,6 +152,21 @@ class LedgerReader:
         row = self._connection.execute(queries.LINKED, (key,)).fetchone()
         return None if row is None else self._place(*row)
 
+    def left_open(self, opening: str, done: str, since_ns: int, most: int) -> list[tuple[str, str, int]]:
+        """Return (rest of the id, part, instant) of ids from elsewhere that begin with `opening`.
+
+        Left out are those for whose rest there is one in the same job that begins with `done`.
+
+        Args:
+            opening: How the ids begin.
+            done: How those begin that say it is done.
+            since_ns: Only of jobs that started since.
+            most: How many, the newest first.
+        """
+        values = {"open": opening, "done": done, "since": since_ns, "most": most}
+        rows = self._connection.execute(queries.LEFT_OPEN, values)
+        return [(key[len(opening) :], part, at_ns) for key, part, at_ns in rows]
+
     def part_place(self, uid: str) -> PartPlace | None:
         """Return the job's or client run's part called `uid`, or that an operation of this name stands in."""
         row = self._connection.execute(queries.PARTS.format(many="?"), (uid,)).fetchone()
@@ -181,10 +197,21 @@ class LedgerReader:
         waiting = [part for part in parts if (part.is_detached or part.expected) and part.end is None]
         return [part.uid for part in waiting if self.status(part.run or "") is Status.RUNNING]
 
+    def part_state(self, uid: str) -> Part | None:
+        """Return the part called `uid`; None where it was never opened."""
+        row = self._connection.execute(queries.PARTS.format(many="?"), (uid,)).fetchone()
+        part = None if row is None else codec.read_part(row)
+        return part if part is not None and part.is_opened else None
+
+    def came_by(self, uid: str) -> str:
+        """Return by which delivery all came that is known of a run; empty: not all by the same."""
+        rows = self._connection.execute(queries.PARTS_OF_RUN, (uid,)).fetchall()
+        return delivery_of([part for part in map(codec.read_part, rows) if part.is_opened])
+
     def attempts_of(self, part: str) -> list[Part]:
         """Return the parts that were attached to `part`, from elsewhere."""
-        row = self._connection.execute(queries.PARTS.format(many="?"), (part,)).fetchone()
-        run = None if row is None else codec.read_part(row).run
+        found = self.part_state(part)
+        run = None if found is None else found.run
         parts = [codec.read_part(row) for row in self._connection.execute(queries.PARTS_OF_RUN, (run,))]
         return [each for each in parts if each.of == part]
 

@@ -42,6 +42,8 @@ class Delivery:
     hold_ns: int
     sent_ns: int
     cells: Cells | None
+    came_by: str = ""
+    """By which delivery all came that is known of the run; empty: not all by the same, or not asked."""
     owed: bool = False
     """It was written in part: the rest is as overdue as the whole was."""
 

@@ -12,7 +12,8 @@ and by kind::
 
     process   who writes this journal: process, host, pid, ... (the first record of each journal)
     open      kind j|c|o, job, name, parent, top, id, part, attempt, lane, deadline, to, free, of, expect,
-              retry: the part it is another attempt of; scope: the ``key=`` of a job
+              retry: the part it is another attempt of; scope: the ``key=`` of a job; delivery: what it was
+              attached by
     add       c {counter: delta}; x
     detach    deadline: it is ended elsewhere, by a part that is `of` it
     link      key: an id from elsewhere by which the part is found

@@ -181,6 +181,7 @@ def _read_open(part: Part, event: Event, process: str | None) -> None:
     part.top = event.get("top") if part.kind == OPERATION else part.uid
     part.parent = event.get("parent")
     part.of = event.get("of")
+    part.delivery = event.get("delivery") or ""
     part.retry_of = event.get("retry")
     part.free = bool(event.get("free"))
     part.passive = bool(event.get("passive"))

@@ -9,9 +9,14 @@ by its client runs, and what never came by what was expected.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable
 
-from jobspan.model.part import JOB, Part, origin
+from jobspan.model.part import JOB, OPERATION, Part, origin
+
+_DELIVERED = re.compile(r"delivery ([0-9a-f]{12}) \d+")
+"""How parts are named that were entered in a job attached to by a delivery."""
 
 
 def standing(opened: Iterable[Part], seen: int = 0) -> list[Part]:
@@ -45,6 +50,26 @@ def entered(opened: Iterable[Part]) -> int:
     parts = list(opened)
     by_uid = {part.uid: part for part in parts}
     return len({origin(part, by_uid) for part in parts if part.of is None and not part.passive})
+
+
+def delivery_key(of: str, delivery: str, part: str) -> str:
+    """Return what is equal for all deliveries of the same work, in every ledger."""
+    text = "\0".join((of, delivery, part)).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(text).hexdigest()[:12]
+
+
+def delivery_of(opened: Iterable[Part]) -> str:
+    """Return the key of the delivery by which all came that is known of a run; empty: not all by one."""
+    parts = [part for part in opened if part.kind != OPERATION and not part.passive]
+    known = {part.uid for part in parts}
+    keys: set[str] = set()
+    for part in parts:
+        named = _DELIVERED.fullmatch(part.name)
+        if part.of and part.delivery and part.of not in known:
+            keys.add(delivery_key(part.of, part.delivery, part.name))
+        else:
+            keys.add(named[1] if named else "")
+    return keys.pop() if len(keys) == 1 else ""
 
 
 def _latest_attached_ns(parts: list[Part]) -> int:

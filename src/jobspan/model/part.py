@@ -63,6 +63,8 @@ class Part:
     """Of the earliest open event."""
     of: str | None = None
     """The part it was attached to, from elsewhere."""
+    delivery: str = ""
+    """What it was attached by: counts once where nothing else is known of the part it was attached to."""
     retry_of: str | None = None
     """The part of an earlier attempt of the job that it is another attempt of."""
     detached: Stamp = NEVER
@@ -198,14 +200,26 @@ def winners(parts: list[Part]) -> tuple[list[Part], int]:
     detached = {part.uid for part in parts if part.is_detached}
     groups: dict[tuple[str, str], list[Part]] = {}
     for part in parts:
-        # Whoever attaches to a detached part is one more try of what was left to be done there.
-        taken = part.of if part.of in detached and part.retry_of is None else None
+        taken = _taken_over(part, by_uid, detached)
         place = (part.name, f"{taken}+") if taken else (origin(part, by_uid), "")
         groups.setdefault(place, []).append(part)
     best = {place: max(group, key=Part.winning_order) for place, group in groups.items()}
     if detached and any(part.retry_of in by_uid for part in parts):
         _retry_handed_over(groups, best, detached)
     return list(best.values()), max(len(group) for group in groups.values())
+
+
+def _taken_over(part: Part, by_uid: Mapping[str, Part], detached: set[str]) -> str | None:
+    """Return what a part is one more try of, for it was attached to it; None: it is a part of its own.
+
+    Whoever attaches to a detached part tries what was left to be done there. Where the ledger has never
+    heard of the part, whoever comes by the same delivery tries the same.
+    """
+    if part.of is None or part.retry_of is not None:
+        return None
+    if part.of in detached:
+        return part.of
+    return f"{part.of} {part.delivery}" if part.delivery and part.of not in by_uid else None
 
 
 def _retry_handed_over(

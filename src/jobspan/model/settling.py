@@ -87,8 +87,11 @@ def _settle_parts(space: Workspace, run: Run, changed: list[Part]) -> None:
 
 
 def _retried(space: Workspace, run: Run) -> dict[str, Part]:
-    """Return the parts of a run that have another attempt: which of them wins is to be weighed."""
-    names = {part.retry_of for part in space.tops(run.uid) if part.retry_of}
+    """Return the parts of a run that have another attempt, or were attached to: these are to be weighed."""
+    tops = space.tops(run.uid)
+    names = {part.retry_of for part in tops if part.retry_of} | {
+        part.of for part in tops if part.of and part.delivery
+    }
     if not names:
         return {}
     space.load_parts(names)

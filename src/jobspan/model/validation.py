@@ -97,6 +97,7 @@ _OPTIONAL: Mapping[str, Mapping[str, Check]] = {
         "lane": _is_int,
         "deadline": _is_whole,
         "of": _is_name,
+        "delivery": _is_name,
         "retry": _is_name,
         "scope": _is_text,
         "expect": _is_whole,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from dataclasses import replace
 
 from jobspan import _clock
 from jobspan._composition import Runtime
@@ -10,13 +12,14 @@ from jobspan._guard import guard, guarded
 from jobspan._runtime import runtime
 from jobspan.exceptions import LedgerError, UsageError
 from jobspan.ledger.reading import PartPlace
+from jobspan.runs.delivered import DeliveredJob
 from jobspan.runs.elsewhere import revived_job
 from jobspan.runs.kinds import ClientRun, JobRun
 from jobspan.runs.naming import key_of, line_of
 from jobspan.runs.opening import inert_client_run
 from jobspan.runs.option import name_of
 from jobspan.runs.scope import Scope
-from jobspan.runs.token import Address, read_token
+from jobspan.runs.token import DETACHED, Address, read_token
 
 _READ_SECONDS = 2.0
 
@@ -33,16 +36,18 @@ def attach(
     Give one of `external_id`, `token` and `run_id`. The block is a part of that run of its own, and how it
     is left says how a detached run ended. A block for the same detached run again is another attempt of
     the same part: its results count once, its tokens and costs each time; the run is what its best attempt
-    is. Whoever comes first after the deadline of a detached run adds numbers, and no longer changes its
-    status. In the block `detach` may leave the run open once more.
+    is. So are, in a detached job, the client runs entered in it, one by one. Whoever comes first after the
+    deadline of a detached run adds numbers, and no longer changes its status. In the block `detach` may
+    leave the run open once more.
 
     Where no such run is found, or the ledger cannot be read within 2 s, the block gets a run that records
-    nothing, and `health()` counts it. With a token the ledger need not know the run.
+    nothing, and `health()` counts it. With a token the ledger need not know the run; then several blocks
+    for one token are attempts, too: workers that add up there take a token each, or a `part` each.
 
     Args:
         external_id: What the run was detached with.
         token: The `token` of a run. One of an operation means the client run or job it stands in.
-        run_id: The id of a job or client run, as people see it.
+        run_id: The id of a job or client run, as people see it. Client runs entered in a job add up.
         part: Deliveries that are not the same again, but different parts of the work, have different
             names: their results add up.
 
@@ -94,7 +99,7 @@ class Attachment(Scope[JobRun | ClientRun]):
             if not owner.enabled:
                 return None
             if self._token is not None:
-                address = read_token(owner, self._token)
+                address = _named(owner, read_token(owner, self._token))
             else:
                 address = _found(owner, self._external_id, self._run_id)
             return None if address is None else (owner, address)
@@ -105,6 +110,20 @@ class Attachment(Scope[JobRun | ClientRun]):
             if found is not None:
                 return _attached(*found, self._part)
         return inert_client_run()
+
+
+def _named(owner: Runtime, address: Address | None) -> Address | None:
+    """Return the address in a token, without its delivery where it means nothing: a live job of this ledger.
+
+    Of a client run that follows when the ledger is folded; what is done in a job needs to know at once.
+    """
+    if address is None or address.client or address.delivery in ("", DETACHED):
+        return address
+    with suppress(LedgerError), owner.reading(_READ_SECONDS) as reader:
+        state = reader.part_state(address.job if address.kind == "o" else address.part)
+        if state is not None:
+            return replace(address, delivery=DETACHED if state.is_detached else "")
+    return address
 
 
 def _found(owner: Runtime, external_id: object, run_id: str | None) -> Address | None:
@@ -123,7 +142,8 @@ def _found(owner: Runtime, external_id: object, run_id: str | None) -> Address |
             key="attach: not found",
         )
         return None
-    return address_at(place)
+    found = address_at(place)
+    return found if run_id is not None or place.client else replace(found, delivery=DETACHED)
 
 
 def address_at(place: PartPlace) -> Address:
@@ -136,11 +156,14 @@ def _attached(owner: Runtime, address: Address, part: str) -> JobRun | ClientRun
     _tell_of_job(owner, address)
     if address.client:
         run = ClientRun(owner, address.client, revived_job(owner, _job_of(address)), None)
-        run.attach_to(address.client_part or address.part, part)
+        run.attach_to(address.client_part or address.part, part, address.delivery)
         return run
+    of = address.part if address.kind == "j" else address.job
     job = JobRun(owner, address.job_type, None)
     job.take_id(address.run_id, address.start_ns)
-    job.attach_to(address.job, address.part if address.kind == "j" else address.job, part)
+    job.attach_to(address.job, of, part, address.delivery)
+    if address.delivery:
+        job.delivered = DeliveredJob(of, address.delivery, part)
     return job
 
 

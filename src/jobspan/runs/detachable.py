@@ -85,7 +85,8 @@ class Detachable(RunHandle):
         self._emit(event)
 
 
-def of_text(of: str, part: str) -> str:
+def of_text(of: str, part: str, delivery: str = "") -> str:
     """Return what an open event says of the part it is attached to."""
     text = f',"of":{quote(of)}' if of else ""
+    text += f',"delivery":{quote(delivery)}' if of and delivery else ""
     return text + (f',"part":{quote(part)}' if part else "")

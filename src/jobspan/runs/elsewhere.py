@@ -7,6 +7,8 @@ writes to that process's own journal; elsewhere it records nothing, and `health(
 
 from __future__ import annotations
 
+import os
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from jobspan.runs.handle import RunHandle
 from jobspan.runs.inert import InertOperation
 from jobspan.runs.kinds import ClientRun, JobRun, Operation
 from jobspan.runs.opening import inert_client_run, inert_job, inert_operation
-from jobspan.runs.token import Address, read_token, write_token
+from jobspan.runs.token import DETACHED, Address, read_token, write_token
 
 _KINDS = {"job": "j", "client_run": "c", "operation": "o"}
 
@@ -41,6 +43,7 @@ def address_of(run: RunHandle) -> Address | None:
         owner.name if in_client else "",
         owner.uid if in_client and run is not owner else "",
         run.name if run is not owner else "",
+        DETACHED if owner.stays_open else urlsafe_b64encode(os.urandom(6)).decode(),
     )
 
 

@@ -20,6 +20,7 @@ from jobspan.spans import names
 
 if TYPE_CHECKING:
     from jobspan._composition import Runtime
+    from jobspan.runs.delivered import DeliveredJob
     from jobspan.runs.kinds import ClientRun
     from jobspan.runs.outcome import ClientOutcome
     from jobspan.runs.resumption import Resumption
@@ -36,7 +37,17 @@ class JobRun(Detachable):
     """One execution of a batch function. Made by ``job(...)``."""
 
     kind: ClassVar[str] = "job"
-    __slots__ = ("_attached_to", "_id", "_of", "_parts", "_started_ns", "_tally", "resumption", "unentered")
+    __slots__ = (
+        "_attached_to",
+        "_id",
+        "_of",
+        "_parts",
+        "_started_ns",
+        "_tally",
+        "delivered",
+        "resumption",
+        "unentered",
+    )
 
     def __init__(self, runtime: Runtime, job_type: str, parent: RunHandle | None) -> None:
         super().__init__(runtime, job_type, parent)
@@ -50,6 +61,8 @@ class JobRun(Detachable):
         """Of parts that may be tried again: the best status so far."""
         self.resumption: Resumption | None = None
         """Where it is another attempt of an earlier job: what was done there."""
+        self.delivered: DeliveredJob | None = None
+        """Where it was attached to by a delivery that may come again."""
         self.unentered = 0
         """Client runs that a loop gave out and that were never entered."""
         self._span_name = f"job {job_type}"
@@ -68,9 +81,9 @@ class JobRun(Detachable):
         """Take the run id of the job that was opened elsewhere."""
         self._id, self._started_ns = run_id, started_ns
 
-    def attach_to(self, job_uid: str, of: str, part: str) -> None:
+    def attach_to(self, job_uid: str, of: str, part: str, delivery: str = "") -> None:
         """Have this run open one more part of a job that was opened elsewhere."""
-        self._attached_to, self._of = job_uid, of_text(of, part)
+        self._attached_to, self._of = job_uid, of_text(of, part, delivery)
 
     @property
     def job_uid(self) -> str:

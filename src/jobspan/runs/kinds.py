@@ -135,9 +135,13 @@ class ClientRun(Detachable):
             error.run_uid != self.uid and self.is_within(error.run_uid)
         )
 
-    def attach_to(self, of: str, part: str) -> None:
+    def attach_to(self, of: str, part: str, delivery: str = "") -> None:
         """Have this run open one more part of a client run that was opened elsewhere."""
-        self._of = of_text(of, part)
+        self._of = of_text(of, part, delivery)
+
+    def be_part(self, name: str) -> None:
+        """Have this run be a try of the part called `name`."""
+        self._part = name
 
     def try_again(self, first: str, attempts: int) -> None:
         """Have this run be one more attempt of a part that an earlier attempt of the job has entered.

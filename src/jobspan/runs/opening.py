@@ -176,6 +176,8 @@ def _client_run(
     if home.resumption is not None:
         home.resumption.assign(run)
         run.asked_since_ns = home.asked_since_ns
+    if home.delivered is not None:
+        home.delivered.assign(run)
     return run
 
 

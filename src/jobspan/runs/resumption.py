@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from jobspan.ledger.history import EarlierJob, EarlierPart
     from jobspan.runs.kinds import ClientRun
 
-_MAPPED = re.compile(r"map [0-9a-f]{12} \d+")
-"""The names `map` gives its parts: they mean nothing to another attempt of the job."""
+_MADE_UP = re.compile(r"(?:map|delivery) [0-9a-f]{12} \d+")
+"""The names `map` and deliveries give parts: they mean nothing to another attempt of the job."""
 
 
 class Resumption:
@@ -43,16 +43,16 @@ class Resumption:
         parts = self.earlier.clients.get(client, [])
         if part:
             return any(before.is_done for before in parts if before.name == part)
-        unnamed = [before for before in parts if _is_unnamed(before.name)]
+        unnamed = [before for before in parts if is_unnamed(before.name)]
         number = len(self._entered.get(client, ()))
         return number < len(unnamed) and unnamed[number].is_done
 
     def _before(self, run: ClientRun) -> EarlierPart | None:
         parts = self.earlier.clients.get(run.name, [])
-        if run.part and not _MAPPED.fullmatch(run.part):
+        if run.part and not _MADE_UP.fullmatch(run.part):
             return next((before for before in parts if before.name == run.part), None)
         number = self._number(run)
-        unnamed = [before for before in parts if _is_unnamed(before.name)]
+        unnamed = [before for before in parts if is_unnamed(before.name)]
         return unnamed[number] if number < len(unnamed) else None
 
     def _number(self, run: ClientRun) -> int:
@@ -68,5 +68,6 @@ class Resumption:
         return number
 
 
-def _is_unnamed(name: str) -> bool:
-    return not name or _MAPPED.fullmatch(name) is not None
+def is_unnamed(name: str) -> bool:
+    """Whether a part has no name that means anything to another attempt."""
+    return not name or _MADE_UP.fullmatch(name) is not None

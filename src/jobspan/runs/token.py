@@ -22,8 +22,9 @@ from jobspan.model.validation import MAX_INSTANT
 
 _VERSION = "1"
 _MAC_BYTES = 16
-_LEAST_FIELDS = 6
+_LEAST_FIELDS, _MOST_FIELDS = 6, 10
 _MAX_LENGTH = 4_096
+DETACHED = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Address:
         client: The client, of a client run and what is in one.
         client_part: The part of the client run an operation stands in.
         operation: The operation's name.
+        delivery: What of several blocks for one token makes attempts of one part, where the ledger has
+            never heard of the run: `DETACHED`, if the run was left open; else random, new in each token.
     """
 
     kind: str
@@ -51,6 +54,7 @@ class Address:
     client: str = ""
     client_part: str = ""
     operation: str = ""
+    delivery: str = ""
 
 
 def write_token(owner: Runtime, address: Address) -> str:
@@ -115,7 +119,7 @@ def _address(fields: object) -> Address | None:
         return None
     values: list[Any] = fields  # pyright: ignore[reportUnknownVariableType] - checked below
     if (
-        not _LEAST_FIELDS <= len(values) <= 9
+        not _LEAST_FIELDS <= len(values) <= _MOST_FIELDS
         or type(values[5]) is not int
         or not 0 <= values[5] <= MAX_INSTANT
     ):

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from jobspan import _clock
 from jobspan._guard import guarded
 from jobspan.integrations.apify.reading import ApifyRun, read_run, status_of
-from jobspan.integrations.apify.refetch import refetching
+from jobspan.integrations.apify.refetch import book_cost, refetching
 from jobspan.model.status import Status
 from jobspan.runs.handle import RunHandle
 from jobspan.runs.opening import job_of
@@ -26,7 +26,8 @@ def record_apify_run(run: R, *, client: Any = None, to: RunHandle | None = None)
     Args:
         run: The run, as any version of apify-client gives it.
         client: An `ApifyClient` or `ApifyClientAsync`. The figure at the end of a run is preliminary; with
-            a client it is asked for again in the background, 10 s after and once more a minute after.
+            a client it is asked for again in the background, 10 s after and once more a minute after. Where
+            the process ends before, the next one that uses the integration with a client asks.
         to: The job, client run or operation it belongs to; default the current one.
     """
     with guarded("apify.record"):
@@ -44,13 +45,7 @@ def book(handle: RunHandle, run: ApifyRun, client: Any = None) -> None:
     if status is None:
         handle.note(f"Apify run {run.id} has a status this version does not know: {run.status[:40]}")
     elif status is not Status.RUNNING and client is not None:
-        refetching.later(handle, run.id, client, lambda found: book_cost(handle, read_run(found)))
-
-
-def book_cost(handle: RunHandle, run: ApifyRun) -> None:
-    """Book the cost of a run; one that is not known is left blank."""
-    if run.cost_usd is not None:
-        handle.record_cost("apify", usd=str(run.cost_usd), id=run.id)
+        refetching.later(handle, run.id, client)
 
 
 def name_run(handle: RunHandle, run_id: str) -> None:

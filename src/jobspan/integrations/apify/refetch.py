@@ -1,7 +1,7 @@
 """Asks Apify again for the cost of runs that have ended: the first figure is preliminary.
 
-On a daemon thread of its own, never on the caller's path. What the end of the process finds unasked is
-said in the notes of its run.
+On a daemon thread of its own, never on the caller's path. What the end of the process finds unasked stays
+in the ledger: the next process that uses the integration with a client asks, or `refresh`.
 """
 
 from __future__ import annotations
@@ -12,18 +12,25 @@ import heapq
 import inspect
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
 from jobspan import _clock
 from jobspan._guard import guard, guarded
+from jobspan.integrations.apify import asking
+from jobspan.integrations.apify.asking import LeftOpen
+from jobspan.integrations.apify.reading import read_run
+from jobspan.integrations.apify.resource import client_of
+from jobspan.integrations.patch import unpatched
 from jobspan.runs.handle import RunHandle
 
 _AFTER_SECONDS = (10.0, 60.0)
 """After the end of a run; the second time for what takes Apify longer."""
 _MOST = 1_000
+_RECALL_SECONDS = 600.0
+"""How often a process that goes on using the integration looks what others have left."""
 _numbers = count()
 
 
@@ -34,7 +41,6 @@ class _Question:
     run_id: str = field(compare=False)
     handle: RunHandle = field(compare=False)
     client: Any = field(compare=False)
-    tell: Callable[[Any], None] = field(compare=False)
     later: tuple[float, ...] = field(compare=False)
 
 
@@ -52,22 +58,26 @@ class Refetching:
         self._known: set[str] = set()
         self._changed = threading.Condition()
         self._has_thread = False
+        self._recalled: float | None = None
+        self._recalling: Any = None
 
-    def later(self, handle: RunHandle, run_id: str, client: Any, tell: Callable[[Any], None]) -> None:
-        """Ask for a run again when its figures are final, and `tell` what was found."""
+    def later(self, handle: RunHandle, run_id: str, client: Any) -> None:
+        """Ask for a run again when its figures are final, and book its cost."""
         if self._pid != os.getpid():  # a fork has neither the thread nor the questions of its parent
             self._forget()
         with self._changed:
             if run_id in self._known:
                 return
-            if len(self._known) >= _MOST:
-                handle.note(f"the cost of Apify run {run_id} is preliminary: too many wait to be asked again")
-                return
-            first, *more = self.after_seconds
-            due = self.clock() + first
-            question = _Question(due, next(_numbers), run_id, handle, client, tell, tuple(more))
-            heapq.heappush(self._waiting, question)
-            self._known.add(run_id)
+            asking.leave(handle, run_id)
+            if len(self._known) < _MOST:
+                first, *more = self.after_seconds
+                due = self.clock() + first
+                question = _Question(due, next(_numbers), run_id, handle, client, tuple(more))
+                heapq.heappush(self._waiting, question)
+                self._known.add(run_id)
+            now = self.clock()
+            if self._recalled is None or now - self._recalled > _RECALL_SECONDS:
+                self._recalled, self._recalling = now, client
             self._changed.notify()
             if not self._has_thread:
                 self._has_thread = True
@@ -75,26 +85,56 @@ class Refetching:
 
     def _work(self) -> None:
         while True:
+            client = question = None
             with self._changed:
-                while not self._waiting:
+                if self._recalling is not None:
+                    client, self._recalling = self._recalling, None
+                elif not self._waiting:
                     self._changed.wait()
-                left = self._waiting[0].due - self.clock()
-                if left > 0:
+                elif (left := self._waiting[0].due - self.clock()) > 0:
                     self._changed.wait(min(left, 1.0))
-                    continue
-                question = heapq.heappop(self._waiting)
-            self._ask(question)
+                else:
+                    question = heapq.heappop(self._waiting)
+            if question is not None:
+                self._ask(question)
+            elif client is not None:
+                with guarded("apify.refetch"):
+                    self._recall(client)
 
-    def _ask(self, question: _Question) -> None:
+    def _recall(self, client: Any) -> None:
+        """Ask for what other processes have left, once these have had their time."""
+        old_ns = _clock.now_ns() - round(2e9 * sum(self.after_seconds))
+        self.ask_all(client, (left for left in asking.left_open_quietly() if left.at_ns < old_ns))
+
+    def ask_all(self, client: Any, left: Iterable[LeftOpen]) -> int:
+        """Ask for runs at once; return how many Apify told of."""
+        told = 0
+        settled_ns = _clock.now_ns() - round(1e9 * self.after_seconds[-1])
+        for each in left:
+            with self._changed:
+                if each.run_id in self._known:
+                    continue
+            told += self._tell(each.handle, each.run_id, client, is_final=each.at_ns <= settled_ns)
+        return told
+
+    def _tell(self, handle: RunHandle, run_id: str, client: Any, *, is_final: bool) -> bool:
+        """Ask for a run, and book what it cost; False where Apify does not tell."""
         try:
-            found = _fetch(question.client, question.run_id)
+            found = _fetch(client, run_id)
         except Exception as error:  # noqa: BLE001 - whatever the client raises: it is only a better figure
             guard.note("apify.refetch", f"an Apify run could not be asked again: {type(error).__name__}")
-        else:
-            with guarded("apify.refetch"):
-                if found is not None:
-                    question.tell(found)
-                question.handle.owner_runtime.keeper.start()
+            return False
+        if found is None:
+            return False
+        with guarded("apify.refetch"):
+            book_cost(handle, read_run(found))
+            if is_final:
+                asking.settle(handle, run_id)
+            handle.owner_runtime.keeper.start()
+        return True
+
+    def _ask(self, question: _Question) -> None:
+        self._tell(question.handle, question.run_id, question.client, is_final=not question.later)
         with self._changed:
             if question.later:
                 question.due += question.later[0] - self.after_seconds[0]
@@ -109,14 +149,38 @@ class Refetching:
             return
         for question in list(self._waiting):
             if len(question.later) == len(self.after_seconds) - 1:  # not even once
-                why = "the process ended before it was final"
-                text = f"the cost of Apify run {question.run_id} is preliminary: {why}"
-                question.handle.note(text)
+                why = "when the process ended; it is asked for later"
+                question.handle.note(f"the cost of Apify run {question.run_id} was preliminary {why}")
         self._waiting.clear()
 
 
+def book_cost(handle: RunHandle, run: Any) -> None:
+    """Book the cost of a run; one that is not known is left blank."""
+    if run.cost_usd is not None:
+        handle.record_cost("apify", usd=str(run.cost_usd), id=run.id)
+
+
+def refresh(client: Any) -> int:
+    """Ask Apify now for the costs that were preliminary when their process ended; return how many it told.
+
+    Any process with an `ApifyClient` or `ApifyClientAsync` may call it, say one that a cron starts. The
+    integration does it by itself, in the background, wherever it is used with a client. Asked for are runs
+    of jobs that began in the last 7 days, at most 200; each until an answer a minute after its end.
+
+    Raises:
+        LedgerError: The ledger cannot be read within 2 s.
+    """
+    return refetching.ask_all(client, asking.left_open())
+
+
+async def arefresh(client: Any) -> int:
+    """Do what `refresh` does, on a thread."""
+    return await asyncio.to_thread(refresh, client)
+
+
 def _fetch(client: Any, run_id: str) -> Any:
-    get = client.run(run_id).get
+    client = client_of(client)
+    get = unpatched(client, "run")(run_id).get
     if not inspect.iscoroutinefunction(get):
         return get()
     return asyncio.run(_twin(client).run(run_id).get())

@@ -9,6 +9,7 @@ from typing import Any
 from jobspan._guard import guarded
 from jobspan.integrations.apify.booking import book, name_run
 from jobspan.integrations.apify.reading import error_of, read_run, status_of
+from jobspan.integrations.apify.resource import start_of
 from jobspan.model.status import Status
 from jobspan.runs.deadline import first_deadline, seconds_left
 from jobspan.runs.detaching import deadline_after
@@ -22,26 +23,28 @@ _SLICE_SECONDS = 30
 """How long one request waits for a run to end; between two a cancel or a deadline is seen."""
 
 
-def run_actor(client: Any, actor_id: str, run_input: Any = None, **options: Any) -> Any:
-    """Start an actor, wait for its run to end, and return the run; an operation ``apify <actor id>``.
+def run_actor(client: Any, actor_id: Any = None, run_input: Any = None, **options: Any) -> Any:
+    """Start an actor or task, wait for its run to end, and return the run; an operation ``apify <actor id>``.
 
     Like the client's own ``call`` it returns the run whatever its status, None if it is gone; the operation
     tells how it ended. Its id is recorded at once, its cost at the end and again when it is final.
 
     Args:
-        client: An `ApifyClient`.
-        actor_id: The actor, as for ``client.actor(…)``.
+        client: An `ApifyClient`; or the client of an actor or task: ``run_actor(client.task(…), run_input)``.
+        actor_id: The actor, as for ``client.actor(…)``, or the client of an actor or task.
         run_input: What it is started with; it is not recorded.
         **options: Further options of the client's ``start``.
 
     Raises:
         RunCanceled: The run it is called in was canceled meanwhile; the actor goes on.
         DeadlineExceeded: Its deadline has passed; the actor goes on.
+        UsageError: No actor is named.
     """
-    with OperationScope(f"apify {actor_id}") as operation:
-        found: Any = client.actor(actor_id).start(run_input=run_input, **options)
+    start = start_of(client, actor_id, run_input, options)
+    with OperationScope(start.name) as operation:
+        found: Any = start.resource.start(**start.options)
         run_id = _started(operation, found)
-        asked = client.run(run_id)
+        asked = start.client.run(run_id)
         while not _has_ended(found):
             operation.checkpoint()
             found = asked.wait_for_finish(**_waiting(asked, operation))
@@ -49,12 +52,13 @@ def run_actor(client: Any, actor_id: str, run_input: Any = None, **options: Any)
     return found
 
 
-async def arun_actor(client: Any, actor_id: str, run_input: Any = None, **options: Any) -> Any:
+async def arun_actor(client: Any, actor_id: Any = None, run_input: Any = None, **options: Any) -> Any:
     """Do what `run_actor` does, with an `ApifyClientAsync`."""
-    async with OperationScope(f"apify {actor_id}") as operation:
-        found: Any = await client.actor(actor_id).start(run_input=run_input, **options)
+    start = start_of(client, actor_id, run_input, options)
+    async with OperationScope(start.name) as operation:
+        found: Any = await start.resource.start(**start.options)
         run_id = _started(operation, found)
-        asked = client.run(run_id)
+        asked = start.client.run(run_id)
         while not _has_ended(found):
             operation.checkpoint()
             found = await asked.wait_for_finish(**_waiting(asked, operation))
@@ -63,35 +67,47 @@ async def arun_actor(client: Any, actor_id: str, run_input: Any = None, **option
 
 
 def start_actor(
-    client: Any, actor_id: str, run_input: Any = None, *, deadline: Duration | None = None, **options: Any
+    client: Any,
+    actor_id: Any = None,
+    run_input: Any = None,
+    *,
+    deadline: Duration | None = None,
+    **options: Any,
 ) -> Any:
-    """Start an actor and detach the current client run or job: its webhook ends it; return the run.
+    """Start an actor or task and detach the current client run or job: its webhook ends it; return the run.
 
     See `handle_webhook`. Without a webhook by the deadline (default 24 h) it is Timed_out. Outside of a run
     the actor is started, and nothing recorded.
 
     Args:
-        client: An `ApifyClient`.
-        actor_id: The actor.
+        client: As for `run_actor`.
+        actor_id: As for `run_actor`.
         run_input: What it is started with; it is not recorded.
         deadline: From now.
         **options: Further options of the client's ``start``, say ``webhooks=``.
 
     Raises:
-        UsageError: The deadline is no duration.
+        UsageError: The deadline is no duration, or no actor is named.
     """
     deadline_after(deadline)  # a bad one is told before anything is started
-    found = client.actor(actor_id).start(run_input=run_input, **options)
+    start = start_of(client, actor_id, run_input, options)
+    found = start.resource.start(**start.options)
     _detach(found, deadline)
     return found
 
 
 async def astart_actor(
-    client: Any, actor_id: str, run_input: Any = None, *, deadline: Duration | None = None, **options: Any
+    client: Any,
+    actor_id: Any = None,
+    run_input: Any = None,
+    *,
+    deadline: Duration | None = None,
+    **options: Any,
 ) -> Any:
     """Do what `start_actor` does, with an `ApifyClientAsync`."""
     deadline_after(deadline)
-    found = await client.actor(actor_id).start(run_input=run_input, **options)
+    start = start_of(client, actor_id, run_input, options)
+    found = await start.resource.start(**start.options)
     _detach(found, deadline)
     return found
 

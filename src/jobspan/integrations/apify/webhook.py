@@ -17,6 +17,7 @@ from jobspan import _clock
 from jobspan._guard import guard, guarded
 from jobspan._runtime import runtime
 from jobspan.exceptions import JobspanError, LedgerError, UsageError
+from jobspan.integrations.apify.asking import link
 from jobspan.integrations.apify.booking import book
 from jobspan.integrations.apify.reading import ApifyRun, error_of, read_run, run_id_of, status_of
 from jobspan.ledger.reading import PartPlace
@@ -103,8 +104,9 @@ def handle_webhook(
 ) -> Status | None:
     """Apply a webhook to the run that `start_actor` left open; return how the Apify run stands, as ours.
 
-    A run that has ended ends it: Completed, Failed, Timed_out or Canceled. A second delivery changes
-    nothing, but may correct the cost. A run that was resurrected is Running again.
+    A run that has ended ends it: Completed, Failed, Timed_out or Canceled. A second delivery, told by
+    Apify's dispatch id or by what it says, changes nothing, but may correct the cost. A run that was
+    resurrected is Running again, whatever earlier deliveries still come.
 
     Args:
         headers: As for `read_webhook`.
@@ -127,18 +129,21 @@ def handle_webhook(
     found: Any = None if client is None else client.run(webhook.run_id).get()
     found = webhook.resource if found is None else found
     run = _run(webhook, found)
-    waiting = _waiting(webhook.run_id)
+    waiting = _waiting(webhook)
     if waiting is None:
         return None
-    place, attempts = waiting
+    place, attempts, is_known = waiting
     status = status_of(run.status)
     if webhook.event_type == _RESURRECTED and status in (Status.RUNNING, None):
-        _reopen(webhook.run_id)
+        if not is_known:
+            _reopen(webhook.run_id)
+            _remember(place, webhook)
         return Status.RUNNING
-    if status in (None, Status.RUNNING) or _has_ended_so(attempts, run):
+    if status in (None, Status.RUNNING) or is_known or _has_ended_so(attempts, run):
         _only_book(place, run, client)
     else:
         _end(attempts, run, found, client, work)
+        _remember(place, webhook)
     return status
 
 
@@ -149,18 +154,31 @@ def _run(webhook: Webhook, found: Any) -> ApifyRun:
     return ApifyRun(webhook.run_id, run.status or told, run.cost_usd, run.message)
 
 
-def _waiting(run_id: str) -> tuple[PartPlace, list[Part]] | None:
-    """Return the part that waits for a run, and what was attached to it so far."""
+def _waiting(webhook: Webhook) -> tuple[PartPlace, list[Part], bool] | None:
+    """Return the part that waits for a run, what was attached to it, and if this delivery was applied."""
+    run_id = webhook.run_id
     try:
         with runtime().reading(_READ_SECONDS) as reader:
             place = reader.linked(run_id)
             if place is not None:
-                return place, reader.attempts_of(place.part)
+                is_known = bool(webhook.dispatch_id) and reader.linked(_key(webhook)) is not None
+                return place, reader.attempts_of(place.part), is_known
     except LedgerError as error:
         guard.note("apify.webhook", f"nothing was recorded: {error}")
         return None
     guard.note("apify.webhook", f"no run waits for Apify run {run_id}", key="attach: not found")
     return None
+
+
+def _key(webhook: Webhook) -> str:
+    return f"apify dispatch {webhook.dispatch_id} {webhook.event_type} {webhook.run_id}"
+
+
+def _remember(place: PartPlace, webhook: Webhook) -> None:
+    """Keep that a delivery was applied: one that comes again much later must not end what runs by then."""
+    with guarded("apify.webhook"):
+        if webhook.dispatch_id:
+            link(runtime(), place.part, _key(webhook))
 
 
 def _has_ended_so(attempts: list[Part], run: ApifyRun) -> bool:
