@@ -11,6 +11,7 @@ from jobspan.journal.frame import encode
 from jobspan.journal.place import Place
 from jobspan.ledger.ledger import Ledger
 from jobspan.ledger.migrations import APPLICATION_ID, MIGRATIONS
+from jobspan.ledger.outbox import Outbox
 
 START = 1_780_000_000_000_000_000
 PART = {
@@ -80,3 +81,37 @@ def test_a_ledger_of_an_earlier_schema_folds_on(tmp_path: Path) -> None:
     assert (job.status, job.items_processed) == ("Completed", 8)
     (run,) = job.client_runs
     assert (run.leads_processed, run.status) == (8, "Completed")
+
+
+def test_client_runs_that_wait_are_due_after_the_eighth_migration_if_their_jobs_row_is_ours(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "ledger.db"
+    connection = sqlite3.connect(path)
+    for migration in MIGRATIONS[:7]:
+        for statement in migration:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute("PRAGMA user_version = 7")
+    scope = json.dumps({"scope": "EU"})
+    run = ("J", "j", "J", "nightly", "260528-202640", "Running", START, None, scope, 1)
+    connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", run)
+    for job, stage in (("J", 2), ("K", 1)):
+        for name, kind in ((job, "j"), (f"{job}/x", "c")):
+            row = ("base", name, job, kind, 1, "Running", 1, START, stage if kind == "j" else 0)
+            connection.execute(
+                "INSERT INTO deliveries"
+                " (destination, run, job, kind, wanted, status, urgent, dirty_ns, stage)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+    connection.commit()
+    connection.close()
+    ledger = Ledger(path, lambda start_ns: None, UTC)
+    due = Outbox(ledger, "base").due("c", linger_ns=0, news=True, limit=10)
+    with ledger.using() as opened:
+        newest = ledger.records(opened).history.newest("nightly", "EU")
+    ledger.close()
+    assert [delivery.run for delivery in due] == ["J/x"]
+    assert newest is not None
+    assert newest.uid == "J"

@@ -223,6 +223,7 @@ def run_row(run: Run, version: int) -> Row:
         run.end_ns,
         _dump(data),
         version,
+        run.scope,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from jobspan import _clock
-from jobspan.ledger import queries
+from jobspan.ledger import delivery_queries as queries
 from jobspan.ledger.ledger import Ledger
 from jobspan.ledger.transaction import transact
 from jobspan.model.delivery import Lease

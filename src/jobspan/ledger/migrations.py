@@ -8,6 +8,12 @@ from __future__ import annotations
 
 APPLICATION_ID = 0x4A6F6253  # "JobS"
 
+_SLOT_8 = """(CASE WHEN kind = 'j' THEN 0 WHEN sent > 0 THEN 10
+WHEN status = 'Running' THEN 20 WHEN status = 'Completed' THEN 30 ELSE 40 END
++ CASE WHEN state <> 'due' THEN 6 + (urgent = 0) WHEN kind = 'c' AND stage < 2 THEN 4 + (urgent = 0)
+WHEN urgent <> 0 THEN 0 WHEN status IS NOT shown THEN 1 ELSE 3 END)"""
+"""Where a row that waits stands (see `delivery_queries`), as of the eighth migration."""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         # Jobs and client runs, with everything derived from their parts.
@@ -240,6 +246,51 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """
         CREATE INDEX parts_open_by_deadline ON parts (deadline_ns)
         WHERE closed = 0 AND deadline_ns IS NOT NULL
+        """,
+    ),
+    (
+        # Rows that wait, by what they wait for: each question of a relay costs what it returns. A client
+        # run's `stage` now says whether its job's row may be referred to (2), so that it need not be asked.
+        "UPDATE deliveries SET stage = 0 WHERE kind = 'c' AND stage <> 0",
+        """
+        UPDATE deliveries SET stage = 2 WHERE kind = 'c' AND EXISTS (SELECT 1 FROM deliveries j
+        WHERE j.destination = deliveries.destination AND j.run = deliveries.job AND j.stage >= 2)
+        """,
+        "DROP INDEX deliveries_dirty",
+        "DROP INDEX deliveries_by_job",
+        f"""
+        CREATE INDEX deliveries_queue ON deliveries (destination, {_SLOT_8}, dirty_ns)
+        WHERE wanted > sent AND stage <> 3
+        """,
+        f"""
+        CREATE INDEX deliveries_queue_of_job ON deliveries (job, {_SLOT_8}, dirty_ns)
+        WHERE wanted > sent AND stage <> 3
+        """,
+        "CREATE INDEX deliveries_troubled ON deliveries (destination, dirty_ns) WHERE last_error IS NOT NULL",
+        """
+        CREATE INDEX deliveries_by_remote_id ON deliveries (destination, remote_id)
+        WHERE remote_id IS NOT NULL
+        """,
+        "DROP INDEX deliveries_running",
+        """
+        CREATE INDEX deliveries_running ON deliveries (destination, dirty_ns)
+        WHERE kind = 'j' AND shown = 'Running'
+        """,
+        # What the fold asks each few seconds, and a job when it opens.
+        "CREATE INDEX processes_alive ON processes (uid) WHERE gone_ns IS NULL OR gone_ns < last_ns",
+        "CREATE INDEX entries_links ON entries (key) WHERE kind = 'link'",
+        "CREATE INDEX aliases_by_job ON aliases (job)",
+        # The ``key=`` of a job stands beside its type.
+        "ALTER TABLE runs ADD COLUMN scope TEXT NOT NULL DEFAULT ''",
+        """
+        UPDATE runs SET scope = json_extract(data, '$.scope')
+        WHERE kind = 'j' AND json_extract(data, '$.scope') IS NOT NULL
+        """,
+        "DROP INDEX jobs_by_type",
+        "CREATE INDEX jobs_by_type ON runs (label, scope, start_ns) WHERE kind = 'j'",
+        """
+        CREATE INDEX jobs_running ON runs (label, scope, start_ns)
+        WHERE kind = 'j' AND status = 'Running'
         """,
     ),
 )

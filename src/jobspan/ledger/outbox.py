@@ -8,28 +8,28 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
 from jobspan import _clock
 from jobspan._guard import guarded
-from jobspan.ledger import queries
-from jobspan.ledger.delivery_row import cells_text, month_of, names_text, read_deliveries
+from jobspan.ledger import delivery_queries as queries
+from jobspan.ledger import queries as ledger_queries
+from jobspan.ledger.delivery_queries import LINGERING, NEWS
+from jobspan.ledger.delivery_row import cells_text, read_deliveries
 from jobspan.ledger.ledger import Ledger
+from jobspan.ledger.limits import PATIENCE_SECONDS, Limits
 from jobspan.ledger.naming import naming
+from jobspan.ledger.queue import Project, Queue
 from jobspan.ledger.transaction import run_of, transact
-from jobspan.model.delivery import Cells, Delivery, Naming, Quarantined, Waiting
+from jobspan.model.delivery import ELSEWHERE, OURS, UNSEEN, Cells, Delivery, Naming, Waiting
 from jobspan.model.record import ClientRunRecord, JobRecord
 from jobspan.model.rendering import NotesEnding
 
 T = TypeVar("T")
 Record = JobRecord | ClientRunRecord
-Project = Literal["all", "terminal", "exceptions", "jobs"]
-
-_PATIENCE_SECONDS = 10.0
-"""How long a transaction is tried again while another process holds the ledger."""
 
 
-class Outbox:
+class Outbox(Limits):
     """The outbox of one destination.
 
     Args:
@@ -39,9 +39,8 @@ class Outbox:
     """
 
     def __init__(self, ledger: Ledger, destination: str, project: Project = "all") -> None:
-        self._ledger = ledger
-        self.destination = destination
-        self._project = queries.PROJECTED[project]
+        super().__init__(ledger, destination)
+        self._queue = Queue(destination, project)
 
     # --- what waits
 
@@ -65,47 +64,60 @@ class Outbox:
             limit: At most so many.
             fill: Return any dirty row: they go along with a request that is made anyway.
         """
-        now_ns = _clock.now_ns()
-        values = {"kind": kind, "linger": linger_ns, "widest": widest_ns, "news": news, "limit": limit}
-        query = queries.FILL if fill else queries.DUE
-        return self._read(lambda c: read_deliveries(self._rows(c, query, values, now_ns)))
+        lingering = () if fill else (LINGERING,) if news else (NEWS, LINGERING)
+        return self._read(
+            lambda c: self._queue.first(
+                c, kind, limit=limit, linger_ns=linger_ns, widest_ns=widest_ns, lingering=lingering
+            )
+        )
 
     def count_news(self, limit: int) -> int:
         """Return how many client runs have a status that is not shown yet, at most `limit`."""
-        count: int = self._read(
-            lambda c: self._rows(c, queries.COUNT_NEWS, {"limit": limit}, _clock.now_ns()).fetchone()[0]
-        )
-        return count
+        return self._read(lambda c: self._queue.count_news(c, limit))
 
-    def has_waiting(self) -> bool:
-        """Whether anything waits; unlike `waiting` it takes as long for a million rows as for one."""
-        return self._read(lambda c: self._rows(c, queries.IS_WAITING, {}, 0).fetchone(), 1.0) is not None
-
-    def waiting(
-        self, until_ns: int | None = None, jobs: Iterable[str] | None = None, *, seconds: float = 1.0
-    ) -> Waiting:
-        """Return how much waits; every row of it is looked at.
+    def is_waiting(
+        self,
+        until_ns: int = 2**62,
+        jobs: Iterable[str] | None = None,
+        *,
+        refused: bool | None = None,
+        seconds: float = 1.0,
+    ) -> bool:
+        """Whether anything waits; it takes as long for a million rows as for one.
 
         Args:
             until_ns: Only what has waited since then or longer.
             jobs: Only rows of these jobs, by inside name.
+            refused: Only rows that were refused, or only others; None: either.
             seconds: How long to wait for the ledger.
         """
-        values = {"until": until_ns or 2**62, "jobs": names_text(jobs)}
-        rows, oldest_ns, parked = self._read(
-            lambda c: self._rows(c, queries.WAITING, values, 0).fetchone(), seconds
+        return self._read(
+            lambda c: self._queue.is_waiting(c, until_ns=until_ns, jobs=jobs, refused=refused), seconds
         )
-        return Waiting(rows, oldest_ns, int(parked))
+
+    def waiting(self) -> Waiting:
+        """Return how much waits; each row of it is counted."""
+        return self._read(self._queue.count, 1.0)
+
+    def count_waiting(self, limit: int, *, seconds: float) -> int:
+        """Return how many rows wait, at most `limit`; waits so many seconds for the ledger."""
+        return self._read(lambda c: self._queue.count_some(c, limit), seconds)
 
     def last_trouble(self) -> str | None:
         """Return why a waiting row was not delivered at the last attempt."""
-        row = self._read(lambda c: self._rows(c, queries.LAST_TROUBLE, {}, 0).fetchone(), 1.0)
-        return None if row is None else row[0]
+        return self._read(self._queue.last_trouble, 1.0)
 
-    def hurry(self, jobs: Iterable[str] | None = None) -> None:
-        """Have what waits (of these jobs, or all of it) delivered as soon as can be, by whoever sends."""
-        values = {"destination": self.destination, "jobs": names_text(jobs)}
-        self._write(lambda c: c.execute(queries.HURRY, values))
+    def hurry(
+        self, jobs: Iterable[str] | None = None, *, limit: int = 50_000, seconds: float = PATIENCE_SECONDS
+    ) -> None:
+        """Have what waits (of these jobs, or all of it) delivered as soon as can be, by whoever sends.
+
+        Args:
+            jobs: By inside name; None: all.
+            limit: At most so many rows.
+            seconds: How long to wait for the ledger.
+        """
+        transact(self._ledger, lambda c: self._queue.hurry(c, jobs, limit), seconds=seconds)
 
     def deliveries(self, runs: Iterable[str]) -> dict[str, Delivery]:
         """Return the deliveries of runs, by inside name."""
@@ -121,7 +133,9 @@ class Outbox:
 
     def jobs_of_running(self) -> dict[str, str]:
         """Return jobs (inside name to run id) of client runs the destination shows as Running; at most 50."""
-        return self._read(lambda c: dict(c.execute(queries.JOBS_OF_RUNNING, (self.destination,)).fetchall()))
+        return self._read(
+            lambda c: dict(c.execute(queries.JOBS_OF_RUNNING, {"destination": self.destination}).fetchall())
+        )
 
     def shown_as(self, jobs: Iterable[str], remote_ids: Iterable[str]) -> dict[str, Delivery]:
         """Return the deliveries of runs of `jobs` whose rows have these ids there, by id."""
@@ -143,7 +157,7 @@ class Outbox:
 
     def has_moved(self, job: str) -> bool:
         """Whether a job had another run id before."""
-        row = self._read(lambda c: c.execute(queries.HAS_ALIAS, (job,)).fetchone())
+        row = self._read(lambda c: c.execute(ledger_queries.HAS_ALIAS, (job,)).fetchone())
         return row is not None
 
     def records(
@@ -181,6 +195,7 @@ class Outbox:
 
         def put(connection: sqlite3.Connection) -> None:
             for delivery, shown, cells, remote_id in rows:
+                self._pass_on(connection, delivery, delivery.stage)
                 connection.execute(
                     queries.PUT_DELIVERED,
                     {
@@ -267,7 +282,26 @@ class Outbox:
     def set_stage(self, delivery: Delivery, stage: int, remote_id: str | None = None) -> None:
         """Note what is known about whose row a job's is."""
         values = {"stage": stage, "remote_id": remote_id, "destination": self.destination}
-        self._write(lambda c: c.execute(queries.PUT_STAGE, {**values, "run": delivery.run}))
+
+        def put(connection: sqlite3.Connection) -> None:
+            self._pass_on(connection, delivery, stage)
+            query = queries.PUT_STAGE if delivery.is_job else queries.PUT_REMOTE_ID
+            connection.execute(query, {**values, "run": delivery.run})
+
+        self._write(put)
+
+    def _pass_on(self, connection: sqlite3.Connection, delivery: Delivery, stage: int) -> None:
+        """Tell a job's client runs if its row becomes ours for sure, or is so no more.
+
+        Where it was another ledger's and is only looked at again, nothing changes for them.
+        """
+        if not delivery.is_job:
+            return
+        place = {"destination": self.destination, "run": delivery.run}
+        row = connection.execute(queries.STAGE, place).fetchone()
+        before = UNSEEN if row is None else row[0]
+        if stage >= OURS > before or (stage < OURS <= before and before != ELSEWHERE):
+            connection.execute(queries.PASS_ON, {**place, "stage": OURS if stage >= OURS else UNSEEN})
 
     def naming(self, job: str) -> Naming:
         """Return how this ledger knows a job."""
@@ -275,7 +309,12 @@ class Outbox:
 
     def leave(self, delivery: Delivery) -> None:
         """Leave a job's row to the ledger it belongs to."""
-        self._write(lambda c: c.execute(queries.LEAVE, (self.destination, delivery.run)))
+
+        def put(connection: sqlite3.Connection) -> None:
+            self._pass_on(connection, delivery, ELSEWHERE)
+            connection.execute(queries.LEAVE, (self.destination, delivery.run))
+
+        self._write(put)
 
     def share(self, delivery: Delivery) -> None:
         """Note that another ledger knows the run, too, and have its row looked at anew."""
@@ -308,8 +347,8 @@ class Outbox:
             return None
 
         def put(connection: sqlite3.Connection) -> None:
-            connection.execute(queries.PUT_ALIAS, (run.run_id, job))
-            connection.execute(queries.SET_RUN_ID, (new, job))
+            connection.execute(ledger_queries.PUT_ALIAS, (run.run_id, job))
+            connection.execute(ledger_queries.SET_RUN_ID, (new, job))
             connection.execute(queries.DIRTY_AGAIN, (job,))
 
         self._write(put)
@@ -317,7 +356,7 @@ class Outbox:
 
     def unpark(self) -> None:
         """Give refused rows another chance: the schema has changed."""
-        self._write(lambda c: c.execute(queries.UNPARK, (self.destination,)))
+        self._write(self._queue.forgive)
 
     def replay(self, kind: str) -> None:
         """Have all delivered rows of a table compared again: a column has become good."""
@@ -328,60 +367,3 @@ class Outbox:
         """Forget what the destination shows: everything is projected anew."""
         values = {"destination": self.destination, "now": _clock.now_ns()}
         self._write(lambda c: c.execute(queries.START_OVER, values))
-
-    # --- quarantine
-
-    def quarantined(self) -> list[Quarantined]:
-        """Return the fields that cannot be delivered."""
-        rows = self._read(lambda c: c.execute(queries.QUARANTINE, (self.destination,)).fetchall(), 1.0)
-        return [Quarantined(*row) for row in rows]
-
-    def put_quarantine(self, place: str, field: str, reason: str) -> None:
-        """Note that a field cannot be delivered."""
-        row = (self.destination, place, field, reason, _clock.now_ns())
-        self._write(lambda c: c.execute(queries.PUT_QUARANTINE, row))
-
-    def end_quarantine(self, place: str, field: str) -> None:
-        """Note that a field can be delivered again."""
-        self._write(lambda c: c.execute(queries.END_QUARANTINE, (self.destination, place, field)))
-
-    # --- limits
-
-    def blocked(self) -> tuple[int, str | None]:
-        """Return until when (ns) the destination is to be left alone by every process, and why."""
-        row = self._read(lambda c: c.execute(queries.DESTINATION, (self.destination,)).fetchone(), 1.0)
-        return (0, None) if row is None else (row[0], row[1])
-
-    def block(self, seconds: float, reason: str) -> None:
-        """Have every process leave the destination alone."""
-        until_ns = _clock.now_ns() + round(seconds * 1e9)
-        values = {"name": self.destination, "until": until_ns, "reason": reason[:500]}
-        self._write(lambda c: c.execute(queries.BLOCK, values))
-
-    def count_calls(self, calls: int) -> None:
-        """Add to the calls of this month."""
-        self._write(lambda c: self._count(c, calls, _clock.now_ns()))
-
-    def calls(self) -> int:
-        """Return the calls made in this month (UTC)."""
-        place = (self.destination, month_of(_clock.now_ns()))
-        row = self._read(lambda c: c.execute(queries.API_CALLS, place).fetchone(), 1.0)
-        return 0 if row is None else row[0]
-
-    def _count(self, connection: sqlite3.Connection, calls: int, now_ns: int) -> None:
-        if calls:
-            connection.execute(queries.COUNT_API_CALL, (self.destination, month_of(now_ns), calls))
-
-    # --- transactions
-
-    def _rows(
-        self, connection: sqlite3.Connection, query: str, values: Mapping[str, object], now_ns: int
-    ) -> sqlite3.Cursor:
-        named = {"destination": self.destination, "now": now_ns, **values}
-        return connection.execute(query.format(projected=self._project), named)
-
-    def _read(self, ask: Callable[[sqlite3.Connection], T], seconds: float = _PATIENCE_SECONDS) -> T:
-        return transact(self._ledger, ask, seconds=seconds, writes=False)
-
-    def _write(self, change: Callable[[sqlite3.Connection], Any]) -> None:
-        transact(self._ledger, change, seconds=_PATIENCE_SECONDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from jobspan.ledger import queries
+from jobspan.ledger import delivery_queries, queries
 from jobspan.model.run import Run
 from jobspan.model.workspace import Workspace
 
@@ -64,4 +64,4 @@ def _rekey(
     if alias:
         connection.execute(queries.PUT_ALIAS, (job.run_id, job.uid))
     job.run_id = new
-    connection.execute(queries.DIRTY_AGAIN, (job.uid,))
+    connection.execute(delivery_queries.DIRTY_AGAIN, (job.uid,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from jobspan.ledger import queries
+from jobspan.ledger import delivery_queries, queries
 from jobspan.ledger.ledger import Ledger
 from jobspan.ledger.transaction import transact
 
@@ -25,7 +25,7 @@ def destinations(ledger: Ledger) -> list[str]:
     """Return the names of all destinations the ledger knows."""
     rows = transact(
         ledger,
-        lambda c: c.execute(queries.DESTINATION_NAMES).fetchall(),
+        lambda c: c.execute(delivery_queries.DESTINATION_NAMES).fetchall(),
         seconds=_PATIENCE_SECONDS,
         writes=False,
     )
@@ -36,7 +36,7 @@ def delivered_ns(ledger: Ledger, destination: str) -> int | None:
     """Return when something was delivered last; None: never."""
     row = transact(
         ledger,
-        lambda c: c.execute(queries.DESTINATION, (destination,)).fetchone(),
+        lambda c: c.execute(delivery_queries.DESTINATION, (destination,)).fetchone(),
         seconds=_PATIENCE_SECONDS,
         writes=False,
     )
@@ -58,7 +58,7 @@ def shown_rows(ledger: Ledger, destination: str) -> list[ShownRow]:
     """Return the rows that are there, those of the oldest job first."""
     rows = transact(
         ledger,
-        lambda c: c.execute(queries.SHOWN_ROWS, (destination,)).fetchall(),
+        lambda c: c.execute(delivery_queries.SHOWN_ROWS, (destination,)).fetchall(),
         seconds=_PATIENCE_SECONDS,
         writes=False,
     )
@@ -69,7 +69,7 @@ def unsettled_jobs(ledger: Ledger, destination: str) -> set[str]:
     """Return the jobs of which something runs, or is not shown as the ledger says."""
     rows = transact(
         ledger,
-        lambda c: c.execute(queries.UNSETTLED_JOBS, (destination,)).fetchall(),
+        lambda c: c.execute(delivery_queries.UNSETTLED_JOBS, (destination,)).fetchall(),
         seconds=_PATIENCE_SECONDS,
         writes=False,
     )
@@ -79,4 +79,4 @@ def unsettled_jobs(ledger: Ledger, destination: str) -> set[str]:
 def forget_rows(ledger: Ledger, destination: str, runs: Iterable[str]) -> None:
     """Note that the rows of `runs` were deleted there; they come back only if their run changes."""
     places = [(destination, run) for run in runs]
-    transact(ledger, lambda c: c.executemany(queries.FORGET_ROW, places), seconds=_PATIENCE_SECONDS)
+    transact(ledger, lambda c: c.executemany(delivery_queries.FORGET_ROW, places), seconds=_PATIENCE_SECONDS)

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 
 from jobspan import _clock
-from jobspan.ledger import codec, queries
+from jobspan.ledger import codec, delivery_queries, queries
 from jobspan.model.entry import Entry
 from jobspan.model.event import Event
 from jobspan.model.numbers import Seen
@@ -47,8 +47,8 @@ def mark_dirty(connection: sqlite3.Connection, changed: Iterable[tuple[Run, Run]
             "now": now_ns,
         }
         rows += [{**values, "destination": destination} for destination in job.destinations]
-    connection.executemany(queries.MARK_DIRTY, rows)
-    connection.executemany(queries.HURRY_JOB, [(uid,) for uid in ended])
+    connection.executemany(delivery_queries.MARK_DIRTY, rows)
+    connection.executemany(delivery_queries.HURRY_JOB, [(uid,) for uid in ended])
 
 
 def _with_early_ones(
@@ -59,7 +59,7 @@ def _with_early_ones(
         yield run, job
         if run is not job or not job.destinations:
             continue
-        if connection.execute(queries.DELIVERY, (job.destinations[0], job.uid)).fetchone() is None:
+        if connection.execute(delivery_queries.DELIVERY, (job.destinations[0], job.uid)).fetchone() is None:
             for row in connection.execute(queries.RUNS_OF_JOB, (job.uid,)).fetchall():
                 if row[0] != job.uid:
                     yield codec.read_run(row), job

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from jobspan import _clock, _log
 from jobspan._guard import guard, guarded
@@ -13,7 +14,6 @@ from jobspan.exceptions import LedgerError
 from jobspan.journal.identity import current as current_process
 from jobspan.ledger.ledger import Ledger
 from jobspan.ledger.outbox import Outbox
-from jobspan.model.delivery import Waiting
 from jobspan.relay.destination import Destination
 from jobspan.relay.lease import HeldLease
 from jobspan.relay.pace import Pace, Timing
@@ -21,6 +21,8 @@ from jobspan.relay.polling import CancelPoll
 from jobspan.relay.sender import Sender
 
 _LAST_WORD_SECONDS = 0.25
+_COUNTED = 100_000
+"""At exit rows are counted up to this."""
 _TROUBLE_SECONDS = 5.0
 
 
@@ -166,7 +168,7 @@ class Relay:
         return sender.answers.stopped is not None and sender.answers.resume_in > self._timing.poll
 
     def _has_work(self) -> bool:
-        return self._asked or self.outbox.has_waiting()
+        return self._asked or self.outbox.is_waiting()
 
     def _new_sender(self) -> Sender:
         pace = Pace(self._timing)  # before the libraries are loaded: that is part of the first wait
@@ -211,15 +213,14 @@ class Relay:
         until = _clock.monotonic() + timeout
         until_ns = _clock.now_ns()
         with guarded("relay.hurry"):
-            self.outbox.hurry(jobs)
+            self.outbox.hurry(jobs, limit=self._sendable(timeout), seconds=max(0.1, min(timeout, 10.0)))
             self._asked = asked and bool(self.outbox.quarantined())
         self.wake()
         while True:
             left = until - _clock.monotonic()
-            if not self._is_being_asked() or left <= 0:
-                waiting = self._waiting(until_ns, jobs)
-                if waiting is not None and waiting.rows == waiting.parked:
-                    return waiting.rows == 0
+            may_ask = not self._is_being_asked() or left <= 0
+            if may_ask and self._is_waiting(until_ns, jobs, refused=False) is False:
+                return self._is_waiting(until_ns, jobs) is False
             if left <= 0 or self._silent_seconds() > left:
                 return False
             threading.Event().wait(min(0.05, left))
@@ -228,19 +229,22 @@ class Relay:
         """Whether this process's own sender is about to look at the schema."""
         return self._asked and self.pid == os.getpid()
 
+    def _sendable(self, seconds: float) -> int:
+        """Return how many rows can be sent at most in so many seconds."""
+        return min(50_000, 100 + round(10 * seconds / max(0.01, self._timing.spacing)))
+
     def rows_waiting(self) -> int:
         """Return how many rows are not as the ledger says; 0 where the ledger cannot say."""
-        waiting = self._waiting(2**62)
-        return 0 if waiting is None else waiting.rows
+        with guarded("relay.waiting"), suppress(LedgerError):
+            return self.outbox.waiting().rows
+        return 0
 
-    def _waiting(
-        self, until_ns: int, jobs: Iterable[str] | None = None, *, seconds: float = 1.0
-    ) -> Waiting | None:
-        with guarded("relay.waiting"):
-            try:
-                return self.outbox.waiting(until_ns, jobs, seconds=seconds)
-            except LedgerError:
-                return None
+    def _is_waiting(
+        self, until_ns: int = 2**62, jobs: Iterable[str] | None = None, *, refused: bool | None = None
+    ) -> bool | None:
+        """Whether something waits; None where the ledger cannot say."""
+        with guarded("relay.waiting"), suppress(LedgerError):
+            return self.outbox.is_waiting(until_ns, jobs, refused=refused)
         return None
 
     def _silent_seconds(self) -> float:
@@ -264,12 +268,14 @@ class Relay:
             self._done.wait(max(0.0, min(0.2, until - _clock.monotonic())))
 
     def _say_what_is_left(self) -> None:
-        waiting = self._waiting(2**62, seconds=_LAST_WORD_SECONDS)
-        if waiting is not None and waiting.rows:
+        waiting = 0
+        with guarded("relay.waiting"), suppress(LedgerError):
+            waiting = self.outbox.count_waiting(_COUNTED, seconds=_LAST_WORD_SECONDS)
+        if waiting:
             _log.event(
                 logging.WARNING,
                 "jobspan.delivery.postponed",
-                waiting=waiting.rows,
+                waiting=waiting if waiting < _COUNTED else f"{waiting} or more",
                 destination=self.outbox.destination,
                 reason="the next process, or `jobspan sync`, delivers them",
             )
@@ -297,14 +303,11 @@ class Relay:
                 self.rest(rest)
         finally:
             self._give_back()
-        return self.outbox.waiting().rows == 0
+        return not self.outbox.is_waiting()
 
     def _is_over(self) -> bool:
-        waiting = self._waiting(2**62)
-        if waiting is None:
-            return False
         stopped = self._sender is not None and self._sender.answers.stopped is not None
-        return waiting.rows == waiting.parked or stopped
+        return stopped or self._is_waiting(refused=False) is False
 
 
 __all__ = ["Relay"]
