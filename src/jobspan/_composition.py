@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import weakref
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -60,6 +61,8 @@ class Runtime:
         self.journal = JournalWriter(place, header, **sizes)
         self.append = self.journal.append
         self.live = LiveRuns()
+        self.limited: dict[str, weakref.ref[Any]] = {}
+        """The open jobs of this process that have a budget."""
         """Jobs and client runs open in this process, by the names of their parts."""
         self.claims = RunIdClaims(place)
         self.ledger = Ledger(settings.ledger, self._claim, settings.timezone, Backlog(self.journal))
@@ -83,7 +86,7 @@ class Runtime:
         self.keeper = Keeper(
             self.ledger,
             self.journal,
-            also=self.deliveries.each_round,
+            also=self._each_round,
             after=self._tell_tokens,
             cancel=self.live.request,
             has_runs=lambda: bool(self.live),
@@ -155,6 +158,20 @@ class Runtime:
         """
         with self.ledger.reading(seconds=seconds) as reader:
             yield reader
+
+    def _each_round(self) -> None:
+        self.deliveries.each_round()
+        if self.limited:
+            self._tell_spent()
+
+    def _tell_spent(self) -> None:
+        """Let the budgets of open jobs know what other processes and earlier attempts have spent."""
+        with guarded("run.budget"), suppress(BusyLedgerError), self.reading(0.5) as reader:
+            for found in list(self.limited.values()):
+                job = found()
+                record = None if job is None else reader.record(job.job_uid, notes=False)
+                if job is not None and record is not None:
+                    job.budget.learn(record)
 
     def _tell_tokens(self) -> None:
         count = self.metrics.waiting

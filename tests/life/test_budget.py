@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pickle
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from decimal import Decimal
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +28,7 @@ from jobspan.exceptions import UsageError
 from jobspan.runs import spent
 from jobspan.spans.roster import roster
 from tests.conftest import Fresh
+from tests.faults.process import run
 
 BAD: list[dict[str, Any]] = [
     {"max_tokens": -1},
@@ -408,3 +413,67 @@ def test_a_budget_of_a_run_that_is_gone_is_let_go(fresh: Fresh) -> None:
     gc.collect()
     roster.forget()
     assert held() is None
+
+
+# --- what the ledger knows
+
+
+def until_stopped(seconds: float = 20) -> None:
+    """Come to checkpoints until one raises."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        jobspan.current_run().checkpoint()
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("limit", "spend", "said"),
+    [
+        ({"max_tokens": 100}, "record_usage(input_tokens=90)", "110 of 100 tokens"),
+        ({"max_cost_usd": 1}, "record_cost('apify', usd='0.9')", "$1.10 of $1.00"),
+        ({"max_errors": 2}, "[r.error(ValueError(str(n))) for n in range(2)]", "3 of 2 errors"),
+    ],
+)
+def test_what_another_process_spends_in_a_job_counts_in_its_budget(
+    fresh: Fresh, limit: dict[str, Any], spend: str, said: str
+) -> None:
+    code = f"""
+from jobspan import record_cost, record_usage
+with jobspan.extract(json.loads(sys.argv[1])):
+    with client_run("other") as r: {spend}
+"""
+    with job("a", **limit) as j, suppress(BudgetExceeded), j.client("x") as r:
+        r.record_usage(input_tokens=20)
+        r.record_cost("apify", usd="0.2")
+        r.error(ValueError("mine"))
+        run(fresh.ledger, code, json.dumps(jobspan.inject({})))
+        until_stopped()
+    assert said in (fresh.client("x").system_notes or "")
+    assert fresh.client("other").status != "Failed"
+    assert jobspan.health().ok
+
+
+def test_own_spending_is_not_counted_twice_for_standing_in_the_ledger(fresh: Fresh) -> None:
+    with job("a", max_tokens=100, max_cost_usd=1, max_errors=2) as j, j.client("x") as r:
+        until = time.monotonic() + 2.2
+        for number in count():
+            r.record_usage(input_tokens=1) if number < 100 else r.checkpoint()
+            if number < 2:
+                r.error(ValueError(str(number)))
+                r.record_cost("apify", usd="0.5")
+            time.sleep(0.005)
+            if time.monotonic() > until:
+                break
+    assert fresh.client("x").total_tokens == 100
+
+
+def test_earlier_attempts_of_a_resumed_job_count_at_once(fresh: Fresh) -> None:
+    with suppress(LookupError), job("a", max_tokens=100) as j, j.client("x") as r:
+        r.record_usage(input_tokens=90)
+        raise LookupError
+    with suppress(BudgetExceeded), job("a", max_tokens=100, resume="auto") as j, j.client("x") as r:
+        r.record_usage(input_tokens=20)
+        raise AssertionError
+    found = fresh.job()
+    assert (found.total_tokens, found.status) == (110, "Failed")
+    assert "budget of the job: 110 of 100 tokens" in (found.system_notes or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -175,3 +176,32 @@ def test_wrong_options_are_told_at_once(fresh: Fresh) -> None:
         assert [each.client for each in j.clients(["A"], done_within="24h")] == ["A"]
         with j.client("A") as each:
             assert not each.done_within("24h")
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_map_and_amap_leave_out_what_was_done_of_late(fresh: Fresh, concurrency: int) -> None:
+    nightly({"A": 40, "B": 0, "C": 1})
+    options: dict[str, Any] = {"concurrency": concurrency, "done_within": "24h"}
+
+    async def work(client: str) -> str:
+        return client.lower()
+
+    async def main() -> list[Any]:
+        async with job("scoring") as j:
+            return await j.amap(work, "ABCD", **options)
+
+    with job("scoring") as j:
+        plain = j.map(str.lower, "ABCD", **options)
+    for outcomes in (plain, asyncio.run(main())):
+        assert [(each.value, each.attempts) for each in outcomes] == [
+            (None, 0),
+            ("b", 1),
+            (None, 0),
+            ("d", 1),
+        ]
+        assert {each.status for each in outcomes} == {"Completed"}
+    notes = [found.system_notes or "" for found in fresh.jobs() if found.items_processed is None]
+    assert all("2 clients were left out: Completed" in text for text in notes)
+    assert len(notes) == 2
+    with job("scoring") as j, pytest.raises(UsageError):
+        j.map(str.lower, "A", done_within="soon")

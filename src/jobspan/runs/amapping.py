@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobspan.exceptions import DeadlineExceeded
 from jobspan.runs.deadline import first_deadline, seconds_left
@@ -16,6 +16,9 @@ from jobspan.runs.limits import Limits
 from jobspan.runs.mapping import Plan, left_out, outcome
 from jobspan.runs.option import Duration, whole_number
 from jobspan.runs.outcome import ClientOutcome
+
+if TYPE_CHECKING:
+    from jobspan.runs.done import DoneOfLate
 
 
 async def amap_clients(
@@ -27,10 +30,13 @@ async def amap_clients(
     retries: int,
     timeout: Duration | None,
     limits: Limits | None,
+    recent: DoneOfLate | None,
 ) -> list[ClientOutcome[Any, Any]]:
     """Do what `JobRun.amap` promises."""
-    plan = Plan.of(job, function, key, retries, timeout, limits)
+    plan = Plan.of(job, function, key, retries, timeout, limits, recent)
     source = _Source(clients)
+    if recent is not None:
+        await asyncio.to_thread(recent.read)
     results: list[Any] = []
     tasks = [
         asyncio.create_task(_worker(plan, source, results))
@@ -44,6 +50,8 @@ async def amap_clients(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if recent is not None:
+            recent.tell()
     return results
 
 
@@ -87,7 +95,7 @@ async def _work(plan: Plan, place: int, client: Any) -> ClientOutcome[Any, Any]:
     for attempt in count(1):
         plan.job.checkpoint()
         run = plan.new_run(place, client, attempt, run)
-        if (before := left_out(plan.job, run, client)) is not None:
+        if attempt == 1 and (before := left_out(plan, run, client)) is not None:
             return before
         try:
             with run:

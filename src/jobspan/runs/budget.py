@@ -30,6 +30,7 @@ from jobspan.runs.limits import Limits
 from jobspan.runs.spent import Spent
 
 if TYPE_CHECKING:
+    from jobspan.model.record import JobRecord
     from jobspan.runs.handle import RunHandle
     from jobspan.spans.roster import Home
 
@@ -62,12 +63,14 @@ class _Gauge:
 
 
 class Budget:
-    """The limits of one run, and what was spent of them in this process."""
+    """The limits of one run, and what was spent of them: in this process and, of a job, elsewhere."""
 
     def __init__(self, limits: Limits, run: RunHandle, above: Budget | None) -> None:
         self.above = above
         """Of the run around, if any has one."""
         self._errors = limits.errors
+        self._elsewhere = self._seen_elsewhere = (0, 0, 0)
+        """Tokens, money and errors of the job that the ledger knows and this process has not spent."""
         self._tokens = None if limits.tokens is None else _Gauge(limits.tokens)
         self._money = None if limits.pico_usd is None else _Gauge(limits.pico_usd)
         self._spent = Spent(by_part=run.kind == "job")
@@ -77,6 +80,38 @@ class Budget:
         self._text = ""
         self._lock = threading.Lock()
         self._pid = os.getpid()
+
+    def is_of(self, run: RunHandle) -> bool:
+        """Whether these are a run's own limits, not those of a run around it."""
+        return self._run() is run
+
+    def learn(self, record: JobRecord, *, at_once: bool = False) -> None:
+        """Take note of what a job has come to in the ledger: other processes and earlier attempts count, too.
+
+        Called in the background. What was written and is not booked here yet looks like another's for a
+        moment: it counts when it is seen twice, or `at_once`.
+        """
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            own = self._own()
+        finally:
+            self._lock.release()
+        pico = int((record.cost_usd or 0) * PICO)
+        known = (record.total_tokens or 0, pico, record.errors or 0)
+        found = _each(lambda there, here: max(0, there - here), known, own)
+        before, self._seen_elsewhere = found if at_once else self._seen_elsewhere, found
+        elsewhere = _each(min, before, found)
+        if elsewhere != self._elsewhere:
+            self._elsewhere, self._is_stale = elsewhere, True
+
+    def _own(self) -> tuple[int, int, int]:
+        while self._waiting:
+            method, *said = self._waiting.popleft()
+            method(self._spent, *said)
+            self._is_stale = True
+        self._spent.price()
+        return self._spent.tokens(), self._spent.pico(), self._spent.errors
 
     def goes_on_in(self, run: RunHandle) -> None:
         """Cover another attempt of its run as well."""
@@ -182,18 +217,28 @@ class Budget:
 
     def _judge(self, spent: Spent) -> str:
         """Return which limit is exceeded, in words; empty: none."""
-        if self._errors is not None and spent.errors > self._errors:
-            return f"{spent.errors:,} of {self._errors:,} errors"
+        more_tokens, more_pico, more_errors = self._elsewhere
+        errors = spent.errors + more_errors
+        if self._errors is not None and errors > self._errors:
+            return f"{errors:,} of {self._errors:,} errors"
         if self._tokens is not None:
-            tokens = self._tokens.excess(spent.most_tokens, spent.tokens)
+            most, exact = spent.most_tokens + more_tokens, lambda: spent.tokens() + more_tokens
+            tokens = self._tokens.excess(most, exact)
             if tokens is not None:
                 return f"{tokens:,} of {self._tokens.limit:,} tokens"
         if self._money is not None:
             spent.price()
-            pico = self._money.excess(spent.most_pico, spent.pico)
+            pico = self._money.excess(spent.most_pico + more_pico, lambda: spent.pico() + more_pico)
             if pico is not None:
                 return f"{_dollars(pico)} of {_dollars(self._money.limit)}"
         return ""
+
+
+_Three = tuple[int, int, int]
+
+
+def _each(combine: Callable[[int, int], int], one: _Three, other: _Three) -> _Three:
+    return combine(one[0], other[0]), combine(one[1], other[1]), combine(one[2], other[2])
 
 
 def _dollars(pico: int) -> str:

@@ -70,9 +70,12 @@ class Detachable(RunHandle):
     def _start(self) -> None:
         super()._start()
         self._runtime.live[self.uid] = ref(self)
+        if self.kind == "job" and self.budget is not None and self.budget.is_of(self):
+            self._runtime.limited[self.uid] = ref(self)
 
     def _finish(self, error: BaseException | None) -> None:
         self._runtime.live.pop(self.uid, None)
+        self._runtime.limited.pop(self.uid, None)
         super()._finish(error)
 
     @property

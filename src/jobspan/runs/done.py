@@ -6,6 +6,7 @@ and `health()` say so, and the same job asks again only after a minute.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -28,7 +29,7 @@ _unreadable: WeakKeyDictionary[JobRun, float] = WeakKeyDictionary()
 
 
 class DoneOfLate:
-    """The clients that `clients(done_within=…)` leaves out."""
+    """The clients that loops with ``done_within=`` leave out."""
 
     def __init__(self, job: JobRun, within: Duration, min_items: int) -> None:
         self._job = job
@@ -37,13 +38,20 @@ class DoneOfLate:
         self._least = whole_number(min_items, "min_items", 0)
         self._done: dict[str, DoneClient] | None = None
         self._left_out = 0
+        self._lock = threading.Lock()
+
+    def read(self) -> None:
+        """Read the ledger, if that was not done yet; any thread may."""
+        with self._lock:
+            if self._done is None:
+                self._done = _done_clients(self._job, self._job, self._seconds, self._least, None)
 
     def leaves_out(self, run: ClientRun) -> bool:
         """Whether a client is left out; it is counted."""
-        if self._done is None:
-            self._done = _done_clients(self._job, self._job, self._seconds, self._least, None)
-        is_done = bool(run.name) and run.name in self._done
-        self._left_out += is_done
+        self.read()
+        with self._lock:
+            is_done = bool(run.name) and run.name in (self._done or ())
+            self._left_out += is_done
         return is_done
 
     def tell(self) -> None:

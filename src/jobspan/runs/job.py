@@ -220,6 +220,8 @@ class JobRun(Detachable):
         max_tokens: int | None = None,
         max_cost_usd: Money | None = None,
         max_errors: int | None = None,
+        done_within: Duration | None = None,
+        min_items: int = 1,
     ) -> list[ClientOutcome[T, R]]:
         """Call `function` for each client on threads, each in a client run; return outcomes in order.
 
@@ -242,10 +244,13 @@ class JobRun(Detachable):
                 `BudgetExceeded` and not tried again. Counted is what is booked in this process.
             max_cost_usd: The same in US dollars.
             max_errors: The same for errors recorded.
+            done_within: As in `clients`; the outcome of a client left out is Completed, with 0 attempts.
+            min_items: As in `clients`.
 
         Raises:
             UsageError: An option is wrong.
         """
+        from jobspan.runs.clients import recent_work
         from jobspan.runs.mapping import map_clients
 
         return map_clients(
@@ -258,6 +263,7 @@ class JobRun(Detachable):
             timeout,
             executor,
             limits_of(max_tokens, max_cost_usd, max_errors),
+            recent_work(self, done_within, min_items),
         )
 
     async def amap(
@@ -272,6 +278,8 @@ class JobRun(Detachable):
         max_tokens: int | None = None,
         max_cost_usd: Money | None = None,
         max_errors: int | None = None,
+        done_within: Duration | None = None,
+        min_items: int = 1,
     ) -> list[ClientOutcome[T, R]]:
         """Do what `map` does, in asyncio tasks; a client past its `timeout` is canceled.
 
@@ -279,6 +287,7 @@ class JobRun(Detachable):
             UsageError: An option is wrong.
         """
         from jobspan.runs.amapping import amap_clients
+        from jobspan.runs.clients import recent_work
 
         return await amap_clients(
             self,
@@ -289,6 +298,7 @@ class JobRun(Detachable):
             retries,
             timeout,
             limits_of(max_tokens, max_cost_usd, max_errors),
+            recent_work(self, done_within, min_items),
         )
 
     @property

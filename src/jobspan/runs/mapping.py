@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobspan.exceptions import BudgetExceeded, DeadlineExceeded, RunCanceled, UsageError
 from jobspan.model.status import Status
@@ -22,6 +22,9 @@ from jobspan.runs.kinds import ClientRun
 from jobspan.runs.limits import Limits
 from jobspan.runs.option import Duration, seconds_of, whole_number
 from jobspan.runs.outcome import ClientOutcome
+
+if TYPE_CHECKING:
+    from jobspan.runs.done import DoneOfLate
 
 _AHEAD = 2
 """How many clients per thread are taken from the iterable ahead of time."""
@@ -41,6 +44,7 @@ class Plan:
     seconds: float | None
     part: str
     limits: Limits | None
+    recent: DoneOfLate | None
     at_work: dict[ClientRun, None] = field(default_factory=dict[ClientRun, None])
     stopped: list[bool] = field(default_factory=list[bool])
     threads: list[Threads] = field(default_factory=list[Threads])
@@ -55,6 +59,7 @@ class Plan:
         retries: int,
         timeout: Duration | None,
         limits: Limits | None,
+        recent: DoneOfLate | None,
     ) -> Plan:
         """Check the options.
 
@@ -66,7 +71,7 @@ class Plan:
         check_key(key)
         attempts = whole_number(retries, "retries", 0) + 1
         seconds = None if timeout is None else seconds_of(timeout, "timeout")
-        return cls(job, function, key, attempts, seconds, f"map {os.urandom(6).hex()}", limits)
+        return cls(job, function, key, attempts, seconds, f"map {os.urandom(6).hex()}", limits, recent)
 
     def new_run(self, place: int, client: Any, attempt: int, before: ClientRun | None) -> ClientRun:
         """Return the client run of one attempt; entered again inside, it goes on as itself.
@@ -117,11 +122,12 @@ class Plan:
         return self.seconds is not None or (in_pool and first_deadline(self.job) is not None)
 
 
-def left_out(job: JobRun, run: ClientRun, client: Any) -> ClientOutcome[Any, Any] | None:
-    """Return the outcome of a client that an earlier attempt of the job has Completed."""
-    if not run.is_done or job.resumption is None:
+def left_out(plan: Plan, run: ClientRun, client: Any) -> ClientOutcome[Any, Any] | None:
+    """Return the outcome of a client that an earlier attempt, or another job of late, has Completed."""
+    if run.is_done and plan.job.resumption is not None:
+        plan.job.resumption.leave_out(run)
+    elif plan.recent is None or not plan.recent.leaves_out(run):
         return None
-    job.resumption.leave_out(run)
     return ClientOutcome(client, run.name, Status.COMPLETED, None, None, 0)
 
 
@@ -143,9 +149,10 @@ def map_clients(
     timeout: Duration | None,
     executor: Any,
     limits: Limits | None,
+    recent: DoneOfLate | None,
 ) -> list[ClientOutcome[Any, Any]]:
     """Do what `JobRun.map` promises."""
-    plan = Plan.of(job, function, key, retries, timeout, limits)
+    plan = Plan.of(job, function, key, retries, timeout, limits, recent)
     workers = _size_of(executor) if concurrency is None else whole_number(concurrency, "concurrency", 1)
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise UsageError(f"executor={executor!r}: give something with submit(), say a ThreadPoolExecutor")
@@ -160,6 +167,8 @@ def map_clients(
     finally:
         for threads in plan.threads:
             threads.close()
+        if recent is not None:
+            recent.tell()
 
 
 def _in_pool(plan: Plan, call: Call, clients: Iterable[Any], workers: int) -> list[ClientOutcome[Any, Any]]:
@@ -243,7 +252,7 @@ def _work(plan: Plan, call: Call, place: int, client: Any) -> ClientOutcome[Any,
     for attempt in count(1):
         plan.job.checkpoint()
         run = plan.new_run(place, client, attempt, run)
-        if (before := left_out(plan.job, run, client)) is not None:
+        if attempt == 1 and (before := left_out(plan, run, client)) is not None:
             return before
         plan.at_work[run] = None
         try:

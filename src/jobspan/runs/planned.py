@@ -149,6 +149,9 @@ class PlannedJob(JobRun):
                 finding.earlier, finding.trouble = find_earlier(
                     reader.history, reader, self._plan, self.name, scope
                 )
+                if finding.earlier is not None and self.budget is not None and self.budget.is_of(self):
+                    record = reader.record(finding.earlier.uid, notes=False)
+                    finding.record = record if isinstance(record, JobRecord) else None
 
     # --- opening, or not yet
 
@@ -183,6 +186,8 @@ class PlannedJob(JobRun):
                 self.deadline = _clock.monotonic() + self._seconds
             if finding.earlier is not None:
                 self._go_on_with(finding.earlier)
+                if finding.record is not None and self.budget is not None:
+                    self.budget.learn(finding.record, at_once=True)
                 self.asked_since_ns = finding.forgot_ns  # of which our background may just have read
             elif self._plan.key:
                 self._of = f',"scope":{quote(key_of(self._runtime, self._plan.key))}'
