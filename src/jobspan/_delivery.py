@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from jobspan import _clock
 from jobspan._settings import Settings
 from jobspan.ledger.ledger import Ledger
-from jobspan.relay.pace import Timing
+from jobspan.relay.pace import Pace, Timing
 
 if TYPE_CHECKING:
     from jobspan.airtable.settings import AirtableSettings
@@ -66,7 +66,7 @@ class Deliveries:
         return Relay(
             self._ledger,
             outbox,
-            lambda: make_destination(self._ledger, settings, outbox),
+            lambda pace: make_destination(self._ledger, settings, outbox, pace),
             timing=TIMING,
             budget=settings.monthly_calls,
             cancel_poll=settings.cancel_poll,
@@ -129,9 +129,16 @@ def make_outbox(ledger: Ledger, settings: AirtableSettings) -> Outbox:
     return Outbox(ledger, settings.destination, settings.project)
 
 
-def make_destination(ledger: Ledger, settings: AirtableSettings, outbox: Outbox) -> Destination:
-    """Return the base that is set, ready to be sent to; loads pyairtable and requests (0.3 s)."""
+def make_destination(ledger: Ledger, settings: AirtableSettings, outbox: Outbox, pace: Pace) -> Destination:
+    """Return the base that is set, ready to be sent to; loads pyairtable and requests (0.3 s).
+
+    Args:
+        ledger: What is shown.
+        settings: Which base.
+        outbox: The base's.
+        pace: At which its requests leave.
+    """
     from jobspan.airtable.destination import AirtableDestination
     from jobspan.ledger.identity import ledger_id
 
-    return AirtableDestination(settings, outbox, ledger_id(ledger))
+    return AirtableDestination(settings, outbox, ledger_id(ledger), gate=pace)

@@ -45,9 +45,19 @@ def test_requests_are_spaced_and_time_not_used_gives_no_burst() -> None:
         if number == 3:
             time.sleep(0.3)
         assert pace.wait(slept)
+        pace.leave()
         starts.append(time.monotonic())
+        pace.left()
     gaps = [later - earlier for earlier, later in pairwise(starts)]
     assert min(gaps) >= 0.049
+
+
+def test_a_wait_of_which_no_request_came_is_as_long_as_any() -> None:
+    pace = Pace(Timing(spacing=0.1))
+    started = time.monotonic()
+    for _ in range(5):
+        assert pace.wait(slept)
+    assert time.monotonic() - started >= 4 * 0.08
 
 
 def test_an_interrupted_wait_starts_no_request() -> None:

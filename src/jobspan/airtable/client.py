@@ -20,7 +20,7 @@ from pyairtable.formulas import AND, EQ, FIND, LOWER, OR, RECORD_ID, Field, Form
 from requests.auth import AuthBase
 
 from jobspan import _clock
-from jobspan.airtable.transport import BoundedAdapter
+from jobspan.airtable.transport import OPEN, BoundedAdapter, Gate
 from jobspan.exceptions import DeliveryError
 from jobspan.model.secret import MASK, Secret
 
@@ -62,9 +62,18 @@ class AirtableClient:
         base_id: The base.
         endpoint_url: Where the API is, without ``/v0``.
         read_timeout: Seconds a whole answer may take.
+        gate: Its requests wait there for their moment.
     """
 
-    def __init__(self, token: Secret, base_id: str, endpoint_url: str, read_timeout: float) -> None:
+    def __init__(
+        self,
+        token: Secret,
+        base_id: str,
+        endpoint_url: str,
+        read_timeout: float,
+        *,
+        gate: Gate = OPEN,
+    ) -> None:
         self._token = token
         self._base_id = base_id
         timeout = cast("tuple[int, int]", (_CONNECT_SECONDS, read_timeout))
@@ -72,7 +81,7 @@ class AirtableClient:
         self._api.session.auth = _Bearer(token)
         self._api.session.max_redirects = 0
         for scheme in ("http://", "https://"):
-            self._api.session.mount(scheme, BoundedAdapter())
+            self._api.session.mount(scheme, BoundedAdapter(gate))
 
     def __repr__(self) -> str:
         return f"<AirtableClient {self._base_id}>"

@@ -15,6 +15,7 @@ from jobspan.airtable.fields import CLIENT_RUNS, JOBS, Field, Record
 from jobspan.airtable.known import KnownBase
 from jobspan.airtable.schema import Column
 from jobspan.airtable.settings import AirtableSettings
+from jobspan.airtable.transport import OPEN, Gate
 from jobspan.exceptions import DeliveryError
 from jobspan.ledger.outbox import Outbox
 from jobspan.model.delivery import SHARES, Cells, Delivery, Lookup, Seen, Whose, Write
@@ -33,6 +34,7 @@ class AirtableDestination:
         outbox: Where quarantine is kept.
         ledger: The random name of the ledger, for marks.
         client: Speaks to Airtable; default: made from the settings.
+        gate: Its requests wait there for their moment.
     """
 
     most_rows = MOST_ROWS
@@ -43,12 +45,18 @@ class AirtableDestination:
         outbox: Outbox,
         ledger: str,
         client: AirtableClient | None = None,
+        *,
+        gate: Gate = OPEN,
     ) -> None:
         if client is None:
             if settings.api_key is None:
                 raise ValueError("no token is set: AIRTABLE_API_KEY")
             client = AirtableClient(
-                settings.api_key, settings.base_id, settings.endpoint_url, settings.read_timeout
+                settings.api_key,
+                settings.base_id,
+                settings.endpoint_url,
+                settings.read_timeout,
+                gate=gate,
             )
         self._client = client
         self._settings = settings

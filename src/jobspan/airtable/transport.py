@@ -1,6 +1,7 @@
 """Connections on which a whole answer is bound in time: who drips a byte a second holds nobody up.
 
-The read time-out of requests counts from one byte to the next, and it has no other.
+The read time-out of requests counts from one byte to the next, and it has no other. And the one place
+that knows when a request leaves: connected, written down whole, and only to be put on the wire.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import http.client
 import io
 import socket
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import urllib3
 from requests.adapters import HTTPAdapter
@@ -52,11 +54,57 @@ class _Answer(http.client.HTTPResponse):
             self.fp = io.BufferedReader(_Bounded(raw, sock, seconds))
 
 
-class _Plain(HTTPConnection):
+class Gate(Protocol):
+    """Where a request waits when it is ready to leave."""
+
+    def leave(self) -> None:
+        """Hold the request back until its moment."""
+        ...
+
+    def left(self) -> None:
+        """Take note that the whole request has left."""
+        ...
+
+
+class _Open:
+    def leave(self) -> None: ...
+
+    def left(self) -> None: ...
+
+
+OPEN: Gate = _Open()
+"""Holds nothing back."""
+
+
+class _Held:
+    """A connection whose requests wait for their moment when everything else is done."""
+
+    sock: Any
+
+    def __init__(self, *args: Any, gate: Gate, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._gate = gate
+
+    def endheaders(self, *args: Any, **more: Any) -> None:
+        """Begin to put the request on the wire."""
+        on: Any = super()
+        if self.sock is None:
+            on.connect()
+        self._gate.leave()
+        on.endheaders(*args, **more)
+
+    def getresponse(self, *args: Any, **more: Any) -> Any:
+        """Wait for the answer to the request, which has left."""
+        self._gate.left()
+        on: Any = super()
+        return on.getresponse(*args, **more)
+
+
+class _Plain(_Held, HTTPConnection):
     response_class = _Answer
 
 
-class _Secure(HTTPSConnection):
+class _Secure(_Held, HTTPSConnection):
     response_class = _Answer
 
 
@@ -69,7 +117,15 @@ class _SecurePool(urllib3.HTTPSConnectionPool):
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Makes requests on such connections, by way of a proxy, too."""
+    """Makes requests on such connections, by way of a proxy, too.
+
+    Args:
+        gate: Where requests wait for their moment.
+    """
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        super().__init__()
 
     def init_poolmanager(self, *args: Any, **more: Any) -> None:
         """Make the pools."""
@@ -83,4 +139,7 @@ class BoundedAdapter(HTTPAdapter):
         return found
 
     def _bind(self, manager: Any) -> None:
-        manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
+        pools = {"http": _PlainPool, "https": _SecurePool}
+        manager.pool_classes_by_scheme = {
+            scheme: partial(pool, gate=self._gate) for scheme, pool in pools.items()
+        }

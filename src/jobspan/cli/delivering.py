@@ -92,7 +92,7 @@ def make_relay(place: Delivering) -> Relay:
     return Relay(
         ledger,
         outbox,
-        lambda: make_destination(ledger, airtable, outbox),
+        lambda pace: make_destination(ledger, airtable, outbox, pace),
         timing=TIMING,
         budget=airtable.monthly_calls,
         cancel_poll=airtable.cancel_poll,

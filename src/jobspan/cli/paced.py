@@ -31,13 +31,14 @@ class PacedBase:
         place: Which base.
         client: Speaks to it.
         lease: Keeps relays of this ledger from sending meanwhile.
+        pace: Spaces the requests of the client.
     """
 
-    def __init__(self, place: Delivering, client: AirtableClient, lease: HeldLease) -> None:
+    def __init__(self, place: Delivering, client: AirtableClient, lease: HeldLease, pace: Pace) -> None:
         self._client = client
         self._outbox = place.outbox
         self._lease = lease
-        self._pace = Pace(Timing() if _has(lease) else Timing(spacing=_BESIDE_A_RELAY))
+        self._pace = pace
 
     def ask(self, send: Callable[[AirtableClient], T]) -> T:
         """Make a request; wait and repeat it where the base only wants to be left alone for a moment.
@@ -102,11 +103,18 @@ def paced_base(place: Delivering) -> Generator[PacedBase]:
     """Give a base to make requests to; relays of this ledger wait meanwhile."""
     settings = place.airtable
     assert settings.api_key is not None
-    client = AirtableClient(settings.api_key, settings.base_id, settings.endpoint_url, settings.read_timeout)
     holder = f"command-{os.urandom(8).hex()}"
     lease = HeldLease(place.ledger, place.outbox.destination, holder, Timing())
+    pace = Pace(Timing(), lease.rested) if _has(lease) else Pace(Timing(spacing=_BESIDE_A_RELAY))
+    client = AirtableClient(
+        settings.api_key,
+        settings.base_id,
+        settings.endpoint_url,
+        settings.read_timeout,
+        gate=pace,
+    )
     try:
-        yield PacedBase(place, client, lease)
+        yield PacedBase(place, client, lease, pace)
     finally:
         lease.give_back()
         client.close()

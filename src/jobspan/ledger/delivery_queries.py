@@ -226,7 +226,7 @@ END_QUARANTINE = "DELETE FROM quarantine WHERE destination = ? AND place = ? AND
 # --- leases, limits, calls
 LEASE = "SELECT holder, fence, expires_ns FROM leases WHERE name = ?"
 PUT_LEASE = "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)"
-END_LEASE = "UPDATE leases SET expires_ns = 0 WHERE name = ? AND holder = ?"
+END_LEASE = "UPDATE leases SET expires_ns = ? WHERE name = ? AND holder = ?"
 DESTINATION = "SELECT blocked_ns, reason, delivered_ns FROM destinations WHERE name = ?"
 BLOCK = (
     "INSERT INTO destinations (name, blocked_ns, reason) VALUES (:name, :until, :reason)"

@@ -23,7 +23,8 @@ def take_lease(ledger: Ledger, name: str, holder: str, seconds: float) -> Lease 
         held_by, fence, expires_ns = row or ("", 0, 0)
         if held_by != holder and _is_valid(expires_ns, seconds):
             return None
-        lease = Lease(fence + (held_by != holder), now_ns + round(seconds * 1e9))
+        rested = max(0.0, (now_ns - expires_ns) / 1e9)
+        lease = Lease(fence + (held_by != holder), now_ns + round(seconds * 1e9), rested)
         connection.execute(queries.PUT_LEASE, (name, holder, lease.fence, lease.expires_ns))
         return lease
 
@@ -40,7 +41,7 @@ def _is_valid(expires_ns: int, seconds: float) -> bool:
 
 def end_lease(ledger: Ledger, name: str, holder: str) -> None:
     """Give a lease back, if it is still `holder`'s."""
-    transact(ledger, lambda c: c.execute(queries.END_LEASE, (name, holder)), seconds=2.0)
+    transact(ledger, lambda c: c.execute(queries.END_LEASE, (_clock.now_ns(), name, holder)), seconds=2.0)
 
 
 def lease_of(ledger: Ledger, name: str) -> tuple[str, int, int] | None:

@@ -139,7 +139,14 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to be the one sender of a destination. `fence` is this holder's number."""
+    """The right to be the one sender of a destination.
+
+    Attributes:
+        fence: This holder's number.
+        expires_ns: Until when it is good.
+        rested: Seconds for which nobody had it before this holder.
+    """
 
     fence: int
     expires_ns: int
+    rested: float = 0.0

@@ -36,6 +36,11 @@ class HeldLease:
         """The number of the lease in hand; 0: none."""
         return self._lease.fence if self._lease is not None else 0
 
+    @property
+    def rested(self) -> float:
+        """Seconds for which nobody had the lease before it was taken last; 0: none is in hand."""
+        return self._lease.rested if self._lease is not None else 0.0
+
     def take(self) -> bool:
         """Have the lease, taking or renewing it when that is due; False while somebody else has it."""
         lease = self._lease

@@ -52,21 +52,42 @@ class Timing:
     cancel_early: float = 600.0
 
 
-class Pace:
-    """Spaces requests. There is no credit for time not used."""
+_AHEAD_SECONDS = 0.02
+"""So long before its moment a request begins to be made: what that takes is not lost between two."""
 
-    def __init__(self, timing: Timing) -> None:
+
+class Pace:
+    """Spaces requests, from leaving to leaving. There is no credit for time not used.
+
+    Args:
+        timing: The spacing.
+        rested: Seconds since anybody else may have sent; in the first moments a new sender waits.
+    """
+
+    def __init__(self, timing: Timing, rested: float = 0.0) -> None:
         self._spacing = timing.spacing
-        self._next_at = _clock.monotonic() + timing.spacing
-        """A new sender waits once: the one before it may have sent a moment ago."""
+        self._free_at = _clock.monotonic() + max(0.0, timing.spacing - rested)
+        self._is_expected = False
 
     def wait(self, sleep: Callable[[float], bool]) -> bool:
-        """Wait until a request may start, with `sleep(seconds)`; False if that was interrupted."""
-        left = self._next_at - _clock.monotonic()
-        if left > 0 and sleep(left):
-            return False
-        self._next_at = _clock.monotonic() + self._spacing
-        return True
+        """Wait until a request may be made, with `sleep(seconds)`; False if that was interrupted."""
+        now = _clock.monotonic()
+        if self._is_expected:  # none left since the last wait: this one is no shorter for that
+            self._free_at = max(self._free_at, now + self._spacing)
+        left = self._free_at - _AHEAD_SECONDS - now
+        self._is_expected = not (left > 0 and sleep(left))
+        return self._is_expected
+
+    def leave(self) -> None:
+        """Hold back a request that is ready to leave until its very moment, at most some milliseconds."""
+        left = self._free_at - _clock.monotonic()
+        if left > 0:
+            _clock.sleep(left)
+
+    def left(self) -> None:
+        """Take note that the whole request has left."""
+        self._free_at = _clock.monotonic() + self._spacing
+        self._is_expected = False
 
 
 def backoff(failures: int, first: float, most: float) -> float:

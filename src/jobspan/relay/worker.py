@@ -33,7 +33,7 @@ class Relay:
         ledger: Where rows and lease are.
         outbox: The destination's.
         make: Builds the destination; called once, on the relay's own thread, when there is something
-            to send (that loads pyairtable).
+            to send (that loads pyairtable). Its requests leave at the pace it is given.
         timing: All waits.
         budget: Calls of a month; None: no limit.
         cancel_poll: Whether to look for canceled jobs.
@@ -45,7 +45,7 @@ class Relay:
         self,
         ledger: Ledger,
         outbox: Outbox,
-        make: Callable[[], Destination],
+        make: Callable[[Pace], Destination],
         *,
         timing: Timing,
         budget: int | None,
@@ -106,7 +106,7 @@ class Relay:
     def renew(self) -> None:
         """Give a sign of life while a request hangs; called from another thread now and then."""
         if self.pid == os.getpid() and self._lease is not None:
-            with guarded("relay.renew"):
+            with guarded("relay.renew"), suppress(LedgerError):  # busy: half a second later it is tried again
                 self._lease.renew()
 
     def _work(self) -> None:
@@ -171,12 +171,12 @@ class Relay:
         return self._asked or self.outbox.is_waiting()
 
     def _new_sender(self) -> Sender:
-        pace = Pace(self._timing)  # before the libraries are loaded: that is part of the first wait
-        self._destination = destination = self._make()
         lease = self._lease
         assert lease is not None
         poll = CancelPoll(
             self._timing,
+        pace = Pace(self._timing, lease.rested)  # loading the libraries is part of the first wait
+        self._destination = destination = self._make(pace)
             self._budget,
             enabled=self._cancel_poll,
             is_canceled=destination.is_canceled,
