@@ -15,6 +15,7 @@ from jobspan.airtable.schema import Column, TableSchema, blind_schema, find_tabl
 from jobspan.airtable.settings import AirtableSettings
 from jobspan.airtable.suspicion import Suspicion
 from jobspan.exceptions import DeliveryError
+from jobspan.ledger.known_ids import TABLES
 from jobspan.ledger.outbox import Outbox
 from jobspan.model.delivery import Write
 from jobspan.model.status import Status
@@ -40,6 +41,8 @@ class KnownBase:
         self._client = client
         self._settings = settings
         self._unpark = outbox.unpark
+        self._keep_ids = outbox.ids.keep
+        self._ids = outbox.ids.read()
         self.quarantine = Quarantine(outbox)
         self.fields = {
             JOBS: fields.table_fields(JOBS, settings.job_columns),
@@ -91,11 +94,8 @@ class KnownBase:
         self.is_blind = False
         self._refused_options.clear()
         for kind, wanted in self._names().items():
-            before = self._tables.get(kind)
-            found = find_table(tables, wanted)
-            if found is None and before is not None:  # renamed since
-                found = find_table(tables, before.id)
-            schema = None if found is None else table_schema(kind, found, self.fields[kind], before)
+            found = find_table(tables, wanted, self._ids)
+            schema = None if found is None else table_schema(kind, found, self.fields[kind], self._ids)
             self._tables[kind] = schema
             if schema is None:
                 self._tell(f"table {wanted!r} is missing", "jobspan.table.missed", table=wanted)
@@ -103,6 +103,16 @@ class KnownBase:
             for field, reason in schema.problems.items():
                 self.quarantine.add(kind, field, reason)
             self.quarantine.end(kind, list(schema.columns))
+            self._remember(kind, wanted, schema)
+
+    def _remember(self, kind: str, name: str, schema: TableSchema) -> None:
+        """Keep the ids there: what is renamed later is still the same."""
+        columns = {field.name: field.column for field in self.fields[kind]}
+        seen = {(kind, columns[field]): column.id for field, column in schema.columns.items()}
+        seen[TABLES, name] = schema.id
+        if new := {place: each for place, each in seen.items() if self._ids.get(place) != each}:
+            self._ids.update(new)
+            self._keep_ids(new)
 
     def _see_nothing(self) -> None:
         if not self.is_blind:

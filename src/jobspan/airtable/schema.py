@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from jobspan.airtable.fields import COMPUTED, TYPES, Field
+from jobspan.ledger.known_ids import TABLES
 
 Json = Mapping[str, Any]
+Ids = Mapping[tuple[str, str], str]
+"""(`TABLES` or kind, name as it is set) to the id a table or column had when it was seen."""
+_NO_IDS: Ids = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +44,28 @@ class TableSchema:
     problems: dict[str, str] = field(default_factory=dict[str, str])
 
 
-def find_table(tables: Sequence[Json], wanted: str) -> Json | None:
-    """Return the table with this id or name."""
-    for table in tables:
-        if wanted in (table.get("id"), table.get("name")):
-            return table
+def find_table(tables: Sequence[Json], wanted: str, ids: Ids = _NO_IDS) -> Json | None:
+    """Return the table with this id or name, else the one that had the name when it was seen last."""
+    for name in (wanted, ids.get((TABLES, wanted))):
+        for table in tables:
+            if name is not None and name in (table.get("id"), table.get("name")):
+                return table
     return None
 
 
-def table_schema(
-    kind: str, table: Json, fields: Sequence[Field], before: TableSchema | None = None
-) -> TableSchema:
+def table_schema(kind: str, table: Json, fields: Sequence[Field], ids: Ids = _NO_IDS) -> TableSchema:
     """Return what the metadata of a table means for our fields.
 
     Args:
         kind: j or c.
         table: The metadata.
         fields: Our fields.
-        before: What was known of it; a column that was renamed since is still the same one.
+        ids: Of columns as they were seen; one that was renamed since is still the same one.
     """
     made = TableSchema(kind, str(table["id"]), str(table["name"]))
     for each in fields:
-        known = None if before is None else before.columns.get(each.name)
-        found = _column(table, each.column) or (known and _column(table, known.id))
+        known = ids.get((kind, each.column))
+        found = _column(table, each.column) or (known and _column(table, known)) or None
         problem = _problem(each, found)
         if found is not None and problem is None:
             made.columns[each.name] = found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobspan.airtable.fields import Field
-from jobspan.airtable.schema import find_table, table_schema
+from jobspan.airtable.schema import Ids, find_table, table_schema
 from jobspan.airtable.settings import AirtableSettings
 from jobspan.cli import wanted
 from jobspan.cli.delivering import Delivering, delivering
@@ -72,7 +72,8 @@ def _init(place: Delivering, yes: bool) -> bool:
 
     with paced_base(place) as base:
         tables = base.ask(lambda client: client.tables())
-        plans = _plans(tables, place.airtable)
+        ids = place.outbox.ids.read()
+        plans = _plans(tables, place.airtable, ids)
         if plans:
             _show(plans)
             if not yes and not _is_agreed():
@@ -81,18 +82,18 @@ def _init(place: Delivering, yes: bool) -> bool:
             for plan in plans:
                 _make(base, plan, place.airtable)
             tables = base.ask(lambda client: client.tables())
-    return _tell_the_rest(tables, place.airtable, made=bool(plans))
+    return _tell_the_rest(tables, place.airtable, ids, made=bool(plans))
 
 
-def _plans(tables: Sequence[Mapping[str, Any]], settings: AirtableSettings) -> list[Plan]:
+def _plans(tables: Sequence[Mapping[str, Any]], settings: AirtableSettings, ids: Ids) -> list[Plan]:
     plans: list[Plan] = []
     for kind, name, fields in wanted.tables(settings):
         can_make = [each for each in fields if not wanted.is_id(each.column)]
-        found = find_table(tables, name)
+        found = find_table(tables, name, ids)
         if found is None:
             plans += [] if wanted.is_id(name) else [Plan(name, None, can_make)]
             continue
-        schema = table_schema(kind, found, fields)
+        schema = table_schema(kind, found, fields, ids)
         missing = [each for each in can_make if schema.problems.get(each.name, "").endswith("is missing")]
         if missing:
             plans.append(Plan(schema.name, schema.id, missing))
@@ -132,10 +133,12 @@ def _make_column(base: PacedBase, table_id: str, column: dict[str, Any]) -> None
     base.ask(lambda client: client.create_field(table_id, column))
 
 
-def _tell_the_rest(tables: Sequence[Mapping[str, Any]], settings: AirtableSettings, *, made: bool) -> bool:
+def _tell_the_rest(
+    tables: Sequence[Mapping[str, Any]], settings: AirtableSettings, ids: Ids, *, made: bool
+) -> bool:
     from jobspan.cli.inspect_base import schema_findings
 
-    findings, _ = schema_findings(tables, settings)
+    findings, _ = schema_findings(tables, settings, ids)
     problems = [each for each in findings if each.level == "problem"]
     for each in problems:
         click.echo(f"To do by hand: {each.text}\n  -> {each.fix}")

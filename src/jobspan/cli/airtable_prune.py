@@ -71,7 +71,8 @@ def _tables(base: PacedBase, place: Delivering) -> dict[str, str]:
         if error.status != 403:
             raise
         return names
-    known = {kind: find_table(found, name) for kind, name in names.items()}
+    ids = place.outbox.ids.read()
+    known = {kind: find_table(found, name, ids) for kind, name in names.items()}
     return {kind: str(table["id"]) for kind, table in known.items() if table is not None}
 
 

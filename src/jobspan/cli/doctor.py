@@ -75,7 +75,7 @@ def _examine_base(place: Delivering, dedupe: bool, delete: bool) -> tuple[list[F
             tables = base.ask(lambda client: client.tables())
         except DeliveryError as error:
             return [_hidden_schema(base, place, error)], []
-        findings, schemas = schema_findings(tables, place.airtable)
+        findings, schemas = schema_findings(tables, place.airtable, place.outbox.ids.read())
         done: list[str] = []
         try:
             for schema in schemas.values():

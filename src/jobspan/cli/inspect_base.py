@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jobspan.airtable.fields import Field, status_label
-from jobspan.airtable.schema import Column, TableSchema, find_table, table_schema
+from jobspan.airtable.schema import Column, Ids, TableSchema, find_table, table_schema
 from jobspan.airtable.settings import AirtableSettings
 from jobspan.cli import wanted
 from jobspan.exceptions import DeliveryError
@@ -96,20 +96,44 @@ def refusal(error: DeliveryError, settings: AirtableSettings) -> Finding:
 
 
 def schema_findings(
-    tables: Sequence[Mapping[str, Any]], settings: AirtableSettings
+    tables: Sequence[Mapping[str, Any]], settings: AirtableSettings, ids: Ids
 ) -> tuple[list[Finding], dict[str, TableSchema]]:
-    """Return what is wrong with the tables, and those that are there, by kind."""
+    """Return what is wrong with the tables, and those that are there, by kind.
+
+    Args:
+        tables: What the metadata API gave.
+        settings: What is set.
+        ids: Of tables and columns as this ledger saw them last.
+    """
     findings: list[Finding] = []
     schemas: dict[str, TableSchema] = {}
     for kind, name, fields in wanted.tables(settings):
-        found = find_table(tables, name)
+        found = find_table(tables, name, ids)
         if found is None:
             findings.append(Finding("problem", f"table {name!r} is missing", _INIT))
             continue
-        schema = schemas[kind] = table_schema(kind, found, fields)
-        troubles = list(_table_findings(schema, fields, settings))
+        schema = schemas[kind] = table_schema(kind, found, fields, ids)
+        troubles = [*_renamed(schema, name, fields), *_table_findings(schema, fields, settings)]
         findings += troubles or [Finding("ok", f"table {schema.name!r}: all {len(fields)} columns are good")]
     return findings, schemas
+
+
+def _renamed(schema: TableSchema, name: str, fields: Iterable[Field]) -> Iterator[Finding]:
+    """Tell of other names than those that are set: only this ledger knows them again."""
+    table = "job" if schema.kind == "j" else "client_run"
+    if name not in (schema.id, schema.name):
+        text = f"table {name!r} is called {schema.name!r} now; this ledger goes on with it"
+        yield Finding("warning", text, f"set {table}_table = {schema.name!r} in [tool.jobspan.airtable]")
+    for field in fields:
+        column = schema.columns.get(field.name)
+        if column is None or field.column in (column.id, column.name):
+            continue
+        place = f"table {schema.name!r}: column {field.column!r}"
+        yield Finding(
+            "warning",
+            f"{place} is called {column.name!r} now; this ledger goes on with it",
+            f"set {table}_columns = {{ {field.name} = {column.name!r} }} in [tool.jobspan.airtable]",
+        )
 
 
 def _table_findings(

@@ -161,6 +161,8 @@ REOPEN = (
     " WHERE destination = ? AND run = ? AND wanted = sent"
 )
 """A row that says the run has ended is written anew, unless it is due anyway."""
+KNOWN_IDS = "SELECT place, name, remote_id FROM known_ids WHERE destination = ?"
+PUT_KNOWN_ID = "INSERT OR REPLACE INTO known_ids VALUES (?, ?, ?, ?)"
 NOT_OWN_JOBS = (
     "SELECT run FROM deliveries WHERE destination = :destination AND kind = 'j' AND stage >= 3"
     " AND run IN (SELECT value FROM json_each(:jobs))"

@@ -293,4 +293,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         WHERE kind = 'j' AND status = 'Running'
         """,
     ),
+    (
+        # Ids of tables and columns of a destination, by the names they are set under: people rename them.
+        """
+        CREATE TABLE known_ids (
+            destination TEXT NOT NULL,
+            place TEXT NOT NULL,             -- j, c: a column of that table; '': a table
+            name TEXT NOT NULL,
+            remote_id TEXT NOT NULL,
+            PRIMARY KEY (destination, place, name)
+        ) WITHOUT ROWID
+        """,
+    ),
 )

@@ -16,6 +16,7 @@ from jobspan.ledger import delivery_queries as queries
 from jobspan.ledger import queries as ledger_queries
 from jobspan.ledger.delivery_queries import LINGERING, NEWS
 from jobspan.ledger.delivery_row import cells_text, read_deliveries
+from jobspan.ledger.known_ids import KnownIds
 from jobspan.ledger.ledger import Ledger
 from jobspan.ledger.limits import PATIENCE_SECONDS, Limits
 from jobspan.ledger.naming import naming
@@ -44,6 +45,7 @@ class Outbox(Limits):
 
     # --- what waits
 
+        self.ids = KnownIds(ledger, destination)
     def due(
         self,
         kind: str,
