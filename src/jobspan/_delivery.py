@@ -38,6 +38,7 @@ class Deliveries:
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self._ledger = ledger
         self._has_thread = settings.relay == "thread"
+        self._has_shared_key = settings.token_key is not None
         self.airtable = _airtable_of(settings)
         """What is set about Airtable; None where nothing is to be shown anywhere."""
         names = [] if self.airtable is None else [self.airtable.destination]
@@ -72,6 +73,7 @@ class Deliveries:
             cancel_poll=settings.cancel_poll,
             cancel=lambda job: request_cancel(self._ledger, job, BY_A_PERSON),
             adopts=settings.adopt == "all",
+            shared=self._has_shared_key,
         )
 
     def job_opened(self, uid: str) -> None:

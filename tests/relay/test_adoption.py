@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 import jobspan
+from jobspan import _runtime
+from jobspan.ledger import outbox
 from jobspan.testing.airtable import AirtableServer
 from tests.program import environment
 from tests.relay.conftest import Deliver
@@ -33,11 +35,11 @@ with jobspan.job("nightly") as job:
         if how == "detached":
             run.detach(external_id="apify-1")
         (home / "token.tmp").write_text(run.token)
-        assert jobspan.flush(20)
+        assert how == "late" or jobspan.flush(20)
         (home / "token.tmp").rename(home / "token")
         if how == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
-        while how == "live" and not (home / "go").exists():
+        while how in ("live", "late") and not (home / "go").exists():
             time.sleep(0.02)
         run.add(posts=5)
 assert jobspan.flush(20)
@@ -60,11 +62,11 @@ def _none_is_left() -> Iterator[None]:
 class Container:
     """Another container, with a disk of its own."""
 
-    def __init__(self, server: AirtableServer, home: Path, how: str) -> None:
+    def __init__(self, server: AirtableServer, home: Path, how: str, token: str | None = None) -> None:
         self._home = home / "cron"
         self._home.mkdir()
         more = {
-            "AIRTABLE_API_KEY": server.token,
+            "AIRTABLE_API_KEY": token or server.token,
             "AIRTABLE_BASE_ID": server.base_id,
             "AIRTABLE_ENDPOINT_URL": server.url,
             "JOBSPAN_TOKEN_KEY": KEY,
@@ -96,9 +98,9 @@ def here(fresh: Path, server: AirtableServer, **more: Any) -> None:
     )
 
 
-def row_of(server: AirtableServer, client: str) -> dict[str, Any]:
+def row_of(server: AirtableServer, client: str, token: str | None = None) -> dict[str, Any]:
     """Return the one row of a client."""
-    (row,) = [row for row in rows(server, CLIENT_RUNS) if row["Client ID"] == client]
+    (row,) = [row for row in rows(server, CLIENT_RUNS, token=token) if row["Client ID"] == client]
     return row
 
 
@@ -236,3 +238,95 @@ def test_two_ledgers_that_claimed_one_run_id_make_two_jobs(deliver: Deliver, fre
     assert jobspan.JobTracking().create_job(run_id, job_type="webhooks")
     assert jobspan.flush(15)
     assert len({row["Run ID"] for row in rows(server, JOBS)}) == 2
+
+
+def test_writes_of_two_ledgers_that_cross_are_put_right(
+    deliver: Deliver, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "_SHARED_REST_NS", 3_500_000_000)  # longer than the other's write is held up
+    server = deliver()
+    cron = Container(server, fresh, "live")
+    here(fresh, server)
+    with jobspan.attach(token=cron.token) as run:
+        run.add(posts=3)
+        crossing = server.fail("latency", seconds=2.0, method="PATCH", table=CLIENT_RUNS, nth=2)
+        assert jobspan.flush(15)
+        wait_until(lambda: crossing.hits == 1, 15)  # the other ledger writes what it read before we wrote
+        run.add(posts=4)
+    assert jobspan.flush(15)
+
+    def is_right() -> bool:
+        row = row_of(server, "A")
+        return (row["Posts Processed"], row["Status"]) == (102, "Running") and "End Time" not in row
+
+    wait_until(is_right, 15)
+    wait_until(lambda: ": Completed, posts_processed 7," in row_of(server, "A")["System Notes"], 15)
+    cron.go()
+    assert cron.wait() == 0
+    row = row_of(server, "A")
+    assert (row["Status"], row["Posts Processed"]) == ("Completed", 107)
+
+
+def test_an_owner_that_comes_late_adds_to_the_row_another_ledger_made(deliver: Deliver, fresh: Path) -> None:
+    server = deliver()
+    own = server.add_token()
+    server.revoke(own)
+    cron = Container(server, fresh, "late", own)
+    here(fresh, server)
+    with jobspan.attach(token=cron.token) as run:
+        run.add(posts=3, leads=1)
+        run.note("the webhook was here")
+    assert jobspan.flush(15)
+    before = row_of(server, "A")
+    assert (before["Posts Processed"], before["Status"]) == (3, "Completed")
+    server.restore(own)
+    server.forget_requests()
+    cron.go()
+    assert cron.wait() == 0
+    row = row_of(server, "A")
+    assert (row["id"], row["Posts Processed"], row["Leads Processed"]) == (before["id"], 103, 13)
+    assert "the webhook was here" in row["System Notes"]
+    assert (row["Status"], row_of(server, "done")["Posts Processed"]) == ("Completed", 1)
+    (job,) = rows(server, JOBS)
+    assert job["Status"] == "Completed"
+    reads = [each for each in server.requests if each.kind == "list" and each.table != JOBS]
+    assert len([each for each in reads if "python-requests" in each.headers["user-agent"]]) <= 4
+
+
+@pytest.mark.parametrize("way", ["detached", "by run id"])
+def test_what_another_ledger_showed_first_is_added_to_without_a_shared_key(
+    deliver: Deliver, fresh: Path, way: str
+) -> None:
+    server = deliver()
+    other = server.add_token()
+    server.revoke()
+    if way == "detached":
+        with jobspan.job("nightly") as job, job.client("A") as run:
+            run.add(posts=4)
+            run.detach(external_id="apify-1")
+        run_id = job.run_id
+    else:
+        first = jobspan.JobTracking()
+        run_id = first.generate_run_id()
+        assert first.create_job(run_id, job_type="nightly")
+        assert first.create_client_run(run_id, "A", posts_processed=4)
+        assert first.complete_client_run(run_id, "A")
+        assert first.complete_job(run_id)
+    ledger = _runtime.runtime().settings.ledger
+    jobspan.configure(
+        ledger=fresh / "web.db", strict=True, airtable=settings(server, api_key=other), exit_flush=0.0
+    )
+    second = jobspan.JobTracking()
+    assert second.create_job(run_id, job_type="nightly")
+    assert second.create_client_run(run_id, "A", posts_processed=5)
+    assert second.complete_client_run(run_id, "A")
+    assert jobspan.flush(15)
+    before = row_of(server, "A", other)
+    assert before["Posts Processed"] == 5
+    server.restore()
+    jobspan.configure(ledger=ledger, strict=True, airtable=settings(server))
+    _runtime.runtime().deliveries.start()
+    assert jobspan.flush(20)
+    row = row_of(server, "A")
+    assert (row["id"], row["Posts Processed"]) == (before["id"], 9)
+    assert row["System Notes"].count("recorded by ledger") == 2

@@ -147,6 +147,11 @@ class AirtableDestination:
         mark = ownership.find_mark(row.cells.get("system_notes"))
         return mark is not None and mark.ledger != self._ledger
 
+    def tells(self, row: Seen, cells: Cells) -> bool:
+        """Whether a row that several ledgers know tells of this one what `cells` do."""
+        own = sharing.told(cells.get("system_notes")).get(self._ledger)
+        return own is None or sharing.told(row.cells.get("system_notes")).get(self._ledger) == own
+
     def is_closed(self, kind: str, row: Seen) -> bool:
         """Whether a row says that its run has ended, other than by a cancel, which may be a person's."""
         status = self._base.status_of(kind, row.cells.get("status"))
@@ -263,9 +268,12 @@ class AirtableDestination:
     def whose(self, record: Record, delivery: Delivery, found: Sequence[Seen]) -> tuple[Whose, Seen | None]:
         """Judge whose a job's row is, before its first upsert."""
         start: datetime | None = record.start_time
-        return ownership.whose(
+        whose, seen = ownership.whose(
             delivery, self._ledger, instant_text(start), str(getattr(record, "job_type", "")), found
         )
+        if whose == "foreign" and len(found) == 1 and sharing.is_named(found[0], self._ledger):
+            return "ours", found[0]
+        return whose, seen
 
     def comes_first(self, delivery: Delivery, found: Sequence[Seen]) -> bool:
         """Whether ours is the rightful one of the rows with the same run id."""

@@ -35,13 +35,19 @@ class Mark:
         return f"jobspan {self.uid} {self.ledger} {instant_text(self.deadline) or '-'}"
 
 
-def mark_uid(run: str, job: str, ledger: str) -> str:
+def mark_uid(run: str, job: str, ledger: str, *, named: str | None = None) -> str:
     """Return the uid of a run as it stands in a mark: a client run's is its job's, and a hash.
 
     A job made by calls is named by its run id: two ledgers may make one of the same id in one second.
+
+    Args:
+        run, job: Inside names.
+        ledger: Which ledger.
+        named: The run id of a job that work here only names: its mark lets the one whose job it is know.
     """
     if not _UID.fullmatch(job):
-        named = hashlib.sha256(f"{ledger} {job}".encode("utf-8", "surrogatepass")).hexdigest()[:24]
+        place = f"{ledger} {job}" if named is None else f"named {named}"
+        named = hashlib.sha256(place.encode("utf-8", "surrogatepass")).hexdigest()[:24]
         run, job = (named if run == job else f"{named}{run.removeprefix(job)}"), named
     if run == job:
         return job
@@ -50,7 +56,11 @@ def mark_uid(run: str, job: str, ledger: str) -> str:
 
 def mark_of(delivery: Delivery, ledger: str, deadline_ns: int | None) -> Mark:
     """Return the mark of a row of ours."""
-    return Mark(mark_uid(delivery.run, delivery.job, ledger), ledger, instant(deadline_ns))
+    return Mark(_uid(delivery, ledger), ledger, instant(deadline_ns))
+
+
+def _uid(delivery: Delivery, ledger: str) -> str:
+    return mark_uid(delivery.run, delivery.job, ledger, named=delivery.named)
 
 
 def find_mark(notes: object) -> Mark | None:
@@ -88,7 +98,7 @@ def whose(
     """
     if not found:
         return "free", None
-    uid = mark_uid(delivery.run, delivery.job, ledger)
+    uid = _uid(delivery, ledger)
     marks = [(seen, find_mark(seen.cells.get("system_notes"))) for seen in found]
     own = [seen for seen, mark in marks if mark is not None and mark.uid == uid]
     if own:
@@ -118,7 +128,7 @@ def comes_first(delivery: Delivery, ledger: str, found: Sequence[Seen]) -> bool:
 
     Every ledger that looks comes to the same answer, so of two that took an id at once one moves.
     """
-    uid = mark_uid(delivery.run, delivery.job, ledger)
+    uid = _uid(delivery, ledger)
     own = [seen for seen in found if seen.remote_id == delivery.remote_id]
     others = [
         seen

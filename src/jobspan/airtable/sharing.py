@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from jobspan.airtable.fields import number
-from jobspan.airtable.ownership import find_mark
+from jobspan.airtable.ownership import find_mark, mark_uid
 from jobspan.model.delivery import Seen
 from jobspan.model.status import Status, combine, success_rank
 
@@ -78,6 +78,18 @@ def others(row: Seen, own: str, status: Status, fields: Iterable[str], *, unmark
     if writer != own and writer not in found:
         found[writer] = share_of(status, {name: row.cells[name] for name in fields if name in row.cells})
     return found
+
+
+def is_named(row: Seen, own: str) -> bool:
+    """Whether a row was made by a ledger that only names its job, and no third one has written it since.
+
+    Whose job it is does not move to another run id then: it goes on with that row.
+    """
+    notes = row.cells.get("system_notes")
+    mark = find_mark(notes)
+    if mark is None or mark.uid != mark_uid("t", "t", mark.ledger, named=row.run_id):
+        return False
+    return told(notes).keys() <= {mark.ledger, own}
 
 
 def share_of(status: Status, numbers: Mapping[str, Any], by: str = "") -> Share:

@@ -98,6 +98,7 @@ def make_relay(place: Delivering) -> Relay:
         cancel_poll=airtable.cancel_poll,
         cancel=lambda job: request_cancel(ledger, job, BY_A_PERSON),
         adopts=airtable.adopt == "all",
+        shared=place.settings.token_key is not None,
     )
 
 

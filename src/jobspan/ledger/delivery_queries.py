@@ -126,7 +126,7 @@ PUT_DELIVERED = """
 UPDATE deliveries SET
     sent = :wanted, shown = :shown, cells = :cells, remote_id = :remote_id, sent_ns = :now,
     stage = CASE kind WHEN 'j' THEN :stage ELSE stage END,
-    attempts = 0, last_error = NULL, hold_ns = 0, claim = NULL,
+    attempts = 0, last_error = NULL, hold_ns = :hold, claim = NULL,
     urgent = CASE WHEN wanted > :wanted THEN urgent ELSE 0 END,
     dirty_ns = CASE WHEN wanted > :wanted THEN :dirty ELSE dirty_ns END
 WHERE destination = :destination AND run = :run
@@ -165,8 +165,17 @@ KNOWN_IDS = "SELECT place, name, remote_id FROM known_ids WHERE destination = ?"
 PUT_KNOWN_ID = "INSERT OR REPLACE INTO known_ids VALUES (?, ?, ?, ?)"
 NOT_OWN_JOBS = (
     "SELECT run FROM deliveries WHERE destination = :destination AND kind = 'j' AND stage >= 3"
-    " AND run IN (SELECT value FROM json_each(:jobs))"
+    " AND run IN (SELECT value FROM json_each(:names))"
 )
+RUN_IDS = (
+    "SELECT uid, run_id FROM runs WHERE run_id IS NOT NULL AND uid IN (SELECT value FROM json_each(:names))"
+)
+HANDED_OUT_JOBS = (
+    "SELECT DISTINCT r.job FROM runs r WHERE r.uid IN (SELECT value FROM json_each(:names))"
+    " AND (r.job GLOB 't*' OR EXISTS (SELECT 1 FROM parts p WHERE p.run IN (r.uid, r.job)"
+    " AND coalesce(json_extract(p.data, '$.detached'), json_extract(p.data, '$.of')) IS NOT NULL))"
+)
+"""Jobs of runs that were made by calls, that are detached, or that go on with a part of another."""
 KNOWN_ROWS = "SELECT d.remote_id" + _SHOWN_THERE
 PUT_STAGE = (
     "UPDATE deliveries SET stage = :stage, remote_id = coalesce(:remote_id, remote_id)"

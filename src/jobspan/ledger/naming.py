@@ -7,7 +7,7 @@ from jobspan.ledger.ledger import Ledger
 from jobspan.ledger.transaction import run_of, transact
 from jobspan.model.delivery import Naming
 
-_BY_RUN_ID = "t"
+BY_RUN_ID = "t"
 """How inside names of jobs begin that calls of `JobTracking` made."""
 
 
@@ -23,7 +23,7 @@ def naming(ledger: Ledger, job: str) -> Naming:
     parts = [part for part in map(codec.read_part, rows) if part.is_opened and not part.passive]
     if not any(part.of is None for part in parts):
         return "named" if parts else "passing"
-    if not job.startswith(_BY_RUN_ID):
+    if not job.startswith(BY_RUN_ID):
         return "own"
     run = transact(ledger, lambda c: run_of(c, job), seconds=5.0, writes=False)
     claim = ledger.place.claims / f"id-{run.run_id if run is not None else ''}"

@@ -16,18 +16,22 @@ from jobspan.ledger import delivery_queries as queries
 from jobspan.ledger import queries as ledger_queries
 from jobspan.ledger.delivery_queries import LINGERING, NEWS
 from jobspan.ledger.delivery_row import cells_text, read_deliveries
+from jobspan.ledger.elsewhere import Elsewhere
 from jobspan.ledger.known_ids import KnownIds
 from jobspan.ledger.ledger import Ledger
 from jobspan.ledger.limits import PATIENCE_SECONDS, Limits
 from jobspan.ledger.naming import naming
 from jobspan.ledger.queue import Project, Queue
 from jobspan.ledger.transaction import run_of, transact
-from jobspan.model.delivery import ELSEWHERE, OURS, UNSEEN, Cells, Delivery, Naming, Waiting
+from jobspan.model.delivery import ELSEWHERE, OURS, SHARES, UNSEEN, Cells, Delivery, Naming, Waiting
 from jobspan.model.record import ClientRunRecord, JobRecord
 from jobspan.model.rendering import NotesEnding
 
 T = TypeVar("T")
 Record = JobRecord | ClientRunRecord
+
+_SHARED_REST_NS = 1_000_000_000
+"""So long after a write a row that other ledgers write is looked at again: theirs may have crossed it."""
 
 
 class Outbox(Limits):
@@ -41,11 +45,12 @@ class Outbox(Limits):
 
     def __init__(self, ledger: Ledger, destination: str, project: Project = "all") -> None:
         super().__init__(ledger, destination)
+        self.ids = KnownIds(ledger, destination)
+        self.elsewhere = Elsewhere(ledger, destination)
         self._queue = Queue(destination, project)
 
     # --- what waits
 
-        self.ids = KnownIds(ledger, destination)
     def due(
         self,
         kind: str,
@@ -173,6 +178,9 @@ class Outbox(Limits):
                 that do not send them, the notes are not worked out.
         """
 
+        for each in deliveries:
+            each.named = self.elsewhere.run_id_named(each.job)
+
         def render(connection: sqlite3.Connection) -> list[tuple[Delivery, Record]]:
             reader = self._ledger.records(connection)
             found: list[tuple[Delivery, Record]] = []
@@ -208,6 +216,7 @@ class Outbox(Limits):
                         "now": now_ns,
                         "dirty": delivery.dirty_ns if delivery.owed else now_ns,
                         "stage": delivery.stage,
+                        "hold": now_ns + _SHARED_REST_NS if SHARES in cells else 0,
                         "destination": self.destination,
                         "run": delivery.run,
                     },
@@ -325,11 +334,6 @@ class Outbox(Limits):
     def reopen(self, delivery: Delivery) -> None:
         """Have a row written anew that another ledger closed while the run goes on here."""
         self._write(lambda c: c.execute(queries.REOPEN, (self.destination, delivery.run)))
-
-    def not_own(self, jobs: Iterable[str]) -> set[str]:
-        """Return those of `jobs` whose rows were another ledger's first."""
-        values = {"destination": self.destination, "jobs": json.dumps(list(jobs))}
-        return self._read(lambda c: {run for (run,) in c.execute(queries.NOT_OWN_JOBS, values)})
 
     def known_rows(self, remote_ids: Iterable[str]) -> set[str]:
         """Return those ids that rows of ours have there."""

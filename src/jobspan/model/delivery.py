@@ -46,6 +46,8 @@ class Delivery:
     """By which delivery all came that is known of the run; empty: not all by the same, or not asked."""
     owed: bool = False
     """It was written in part: the rest is as overdue as the whole was."""
+    named: str | None = None
+    """The run id of a job that calls here only name: another ledger may have made it."""
 
     @property
     def is_job(self) -> bool:

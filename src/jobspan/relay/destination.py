@@ -71,6 +71,10 @@ class Destination(Protocol):
         """Return what a row is to show, and the shares of other ledgers in it; None: it is ours alone."""
         ...
 
+    def tells(self, row: Seen, cells: Cells) -> bool:
+        """Whether a row that several ledgers know tells of this one what `cells` do."""
+        ...
+
     def is_others(self, row: Seen) -> bool:
         """Whether another ledger wrote the row last."""
         ...

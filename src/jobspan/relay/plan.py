@@ -23,7 +23,8 @@ class Item:
         write: What is sent.
         cells: All that the row shows after it, as kept in the ledger.
         shown: The status it shows after it.
-        again: It is to be looked at again even if nothing more happens.
+        again: It is to be looked at again even if nothing more happens: another ledger may have written it
+            between our look and our write, and one of the two did not see what the other wrote.
     """
 
     delivery: Delivery
@@ -64,6 +65,8 @@ def item(destination: Destination, delivery: Delivery, record: Record, seen: See
     wanted, shares = destination.joined(record, delivery, destination.cells(record), seen)
     if shares is not None and seen is not None and seen.remote_id:
         there = {name: seen.cells.get(name) for name in wanted if name != NOTES}
+        if not destination.tells(seen, wanted):
+            there[NOTES] = None
         delivery.cells = {**(delivery.cells or {}), **there}  # another ledger may have written any of them
     found = changes(delivery, wanted)
     if not found:
@@ -77,7 +80,7 @@ def item(destination: Destination, delivery: Delivery, record: Record, seen: See
         sent[NOTES] = _joined(found[NOTES], *kept[AROUND])
     if STATUS in sent and seen is not None and _is_persons_word(destination, delivery, seen):
         del sent[STATUS]
-    claim, again = _claim(destination, delivery, found)
+    claim, again = _claim(destination, delivery, found), shares is not None
     if claim is not None and sent.get(NOTES) != claim:
         sent[NOTES] = kept[NOTES] = claim
         again = True
@@ -87,10 +90,10 @@ def item(destination: Destination, delivery: Delivery, record: Record, seen: See
     return Item(delivery, write, kept, record.status.value, again)
 
 
-def _claim(destination: Destination, delivery: Delivery, found: Cells) -> tuple[str | None, bool]:
+def _claim(destination: Destination, delivery: Delivery, found: Cells) -> str | None:
     if delivery.remote_id is not None or not destination.claims(delivery.kind):
-        return None, False
-    return delivery.claim or found.get(NOTES), False
+        return None
+    return delivery.claim or found.get(NOTES)
 
 
 def _around(destination: Destination, delivery: Delivery, seen: Seen | None) -> list[str]:

@@ -19,6 +19,8 @@ from jobspan.relay.polling import CancelPoll
 _FRESH_SECONDS = 2.0
 """A row read longer ago is read again before it is written: a person may have been there."""
 _REMEMBERED = 1_000
+_MOST_FOUND = 100
+"""So many rows are found at once; where there may be more, rows are asked for one by one."""
 _NOT_UNDERSTOOD = 422
 """The status of an answer to a question that can't be asked: rows are then written without being seen."""
 Request = Callable[[], None]
@@ -33,16 +35,27 @@ class RowReader:
         timing: All waits.
         poll: Told of each row seen.
         answers: Makes the requests.
+        shared: Other ledgers can read the tokens of runs here.
     """
 
     def __init__(
-        self, destination: Destination, outbox: Outbox, timing: Timing, poll: CancelPoll, answers: Answers
+        self,
+        destination: Destination,
+        outbox: Outbox,
+        timing: Timing,
+        poll: CancelPoll,
+        answers: Answers,
+        *,
+        shared: bool = False,
     ) -> None:
         self._destination = destination
         self._outbox = outbox
         self._timing = timing
         self._poll = poll
         self._answers = answers
+        self._shared = shared
+        self._crowded: set[str] = set()
+        """Jobs of which other ledgers have too many rows to be found at once."""
         self._fresh: dict[str, tuple[float, Seen]] = {}
         """Rows as they were read a moment ago."""
 
@@ -53,16 +66,30 @@ class RowReader:
         """
         unseen = [each for each in due if self.seen(each.run) is None and not _is_next_try(each)]
         old_ns = _clock.now_ns() - round(self._timing.notes * 1e9)
-        keyless = {each.job for each in unseen if each.remote_id is None and not each.is_job}
-        not_own = self._outbox.not_own(keyless) if keyless else set[str]()
+        keyless = [each for each in unseen if each.remote_id is None and not each.is_job]
+        handed_out = self._handed_out(keyless)
+        not_own = self._not_own(keyless, handed_out)
         needed = [each for each in unseen if self._must_be_read(each, old_ns, not_own)]
         if needed:
             return lambda: self._read(kind, needed)
         ending = {each.job for each in unseen if not each.is_job and _is_end(each)}
-        if any(self._poll.looked_ago(job) > _FRESH_SECONDS for job in ending):
-            jobs = self._outbox.jobs_of_running()
-            return self.looking({job: jobs[job] for job in ending if job in jobs})
+        if any(self._poll.looked_ago(job) > _FRESH_SECONDS for job in ending | handed_out):
+            jobs = self._outbox.jobs_of_running() | self._outbox.elsewhere.run_ids(handed_out)
+            named = {job: jobs[job] for job in ending | handed_out if job in jobs}
+            return self.looking(named, [each for each in keyless if each.job in handed_out])
         return None
+
+    def _handed_out(self, keyless: Sequence[Delivery]) -> set[str]:
+        """Return the jobs of rows written for the first time that another ledger may have written before."""
+        if self._shared:
+            return {each.job for each in keyless}
+        return self._outbox.elsewhere.handed_out(each.run for each in keyless) if keyless else set[str]()
+
+    def _not_own(self, keyless: Sequence[Delivery], handed_out: Collection[str]) -> set[str]:
+        """Return the jobs whose rows are asked for one by one before they are written for the first time."""
+        not_own = self._outbox.elsewhere.not_own({each.job for each in keyless}) if keyless else set[str]()
+        blind = set(handed_out) if not self._destination.looks("c") else set[str]()
+        return not_own | blind | (self._crowded & set(handed_out))
 
     def _must_be_read(self, delivery: Delivery, old_ns: int, not_own: Collection[str]) -> bool:
         is_unsure = delivery.attempts > 0 and STATUS not in (delivery.cells or {})
@@ -103,6 +130,15 @@ class RowReader:
             if delivery.status == Status.RUNNING and self._destination.is_closed(delivery.kind, seen):
                 self._outbox.reopen(delivery)
 
+    def _find(self, keyless: Sequence[Delivery], rows: Sequence[Seen]) -> None:
+        """Take note of rows another ledger, or a person, made for runs that are to be shown here."""
+        for delivery, record in self._outbox.records(keyless, _no_ending):
+            seen = _found(Lookup(record.run_id), rows)
+            if seen is not None:
+                self._outbox.set_stage(delivery, delivery.stage, seen.remote_id)
+                self.remember(delivery.run, seen)
+                self._take(delivery, seen)
+
     def look_at(self, running: Sequence[Delivery]) -> None:
         self._poll.asked("j", (each.run for each in running))
         self._read("j", running)
@@ -121,8 +157,13 @@ class RowReader:
         at, seen = self._fresh.get(run, (0.0, None))
         return seen if _clock.monotonic() - at < _FRESH_SECONDS else None
 
-    def looking(self, jobs: Mapping[str, str]) -> Request | None:
-        """Return the request that looks which rows of client runs of jobs somebody else has changed."""
+    def looking(self, jobs: Mapping[str, str], keyless: Sequence[Delivery] = ()) -> Request | None:
+        """Return the request that looks which rows of client runs of jobs somebody else has changed.
+
+        Args:
+            jobs: Inside name to run id.
+            keyless: Client runs that have no row yet, as far as is known here.
+        """
         if not jobs or not self._destination.looks("c"):
             return None
 
@@ -139,6 +180,10 @@ class RowReader:
                 if (delivery := known.get(seen.remote_id)) is not None:
                     self.remember(delivery.run, seen)
                     self._take(delivery, seen)
+            if len(rows) >= _MOST_FOUND:
+                self._crowded.update(jobs)
+            elif keyless and len(known) < len(rows):
+                self._find(keyless, rows)
 
         return lambda: self._answers.attempt(look, kind="c")
 

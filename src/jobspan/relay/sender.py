@@ -37,6 +37,7 @@ class Sender:
         lease: Says whether this process is still the one sender.
         pace: Spaces the requests.
         adopts: Close at once what other ledgers left Running.
+        shared: Other ledgers can read the tokens of runs here, so they may have written rows first.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Sender:
         pace: Pace,
         *,
         adopts: bool = False,
+        shared: bool = False,
     ) -> None:
         self._destination = destination
         self._outbox = outbox
@@ -61,7 +63,7 @@ class Sender:
         self._claiming = Claiming(destination, outbox)
         self._reaping = Reaping(destination, outbox, at_once=adopts)
         self.answers = Answers(destination, outbox, timing, lease, self._refused)
-        self._rows = RowReader(destination, outbox, timing, poll, self.answers)
+        self._rows = RowReader(destination, outbox, timing, poll, self.answers, shared=shared)
         self._halves: deque[tuple[str, list[str]]] = deque()
         """Parts of refused batches, to be sent by themselves: (kind, runs)."""
         self._doubled: tuple[str, Sequence[Item]] | None = None

@@ -39,6 +39,7 @@ class Relay:
         cancel_poll: Whether to look for canceled jobs.
         cancel: Told the inside name of a job a person canceled there.
         adopts: Close at once what other ledgers left Running.
+        shared: Other ledgers can read the tokens of runs here.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Relay:
         cancel_poll: bool,
         cancel: Callable[[str], None],
         adopts: bool = False,
+        shared: bool = False,
     ) -> None:
         self._ledger = ledger
         self.outbox = outbox
@@ -60,7 +62,7 @@ class Relay:
         self._budget = budget
         self._cancel_poll = cancel_poll
         self._cancel = cancel
-        self._adopts = adopts
+        self._foreign = {"adopts": adopts, "shared": shared}
         self._sender: Sender | None = None
         self._destination: Destination | None = None
         self._awake = threading.Event()
@@ -173,10 +175,10 @@ class Relay:
     def _new_sender(self) -> Sender:
         lease = self._lease
         assert lease is not None
-        poll = CancelPoll(
-            self._timing,
         pace = Pace(self._timing, lease.rested)  # loading the libraries is part of the first wait
         self._destination = destination = self._make(pace)
+        poll = CancelPoll(
+            self._timing,
             self._budget,
             enabled=self._cancel_poll,
             is_canceled=destination.is_canceled,
@@ -184,7 +186,7 @@ class Relay:
             polls=Outbox(self._ledger, f"{self.outbox.destination}#cancel_poll"),
         )
         self._sender = Sender(
-            destination, self.outbox, self._timing, self._budget, poll, lease, pace, adopts=self._adopts
+            destination, self.outbox, self._timing, self._budget, poll, lease, pace, **self._foreign
         )
         return self._sender
 
