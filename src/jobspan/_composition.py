@@ -60,10 +60,9 @@ class Runtime:
         sizes = {} if segment_bytes is None else {"segment_bytes": segment_bytes}
         self.journal = JournalWriter(place, header, **sizes)
         self.append = self.journal.append
-        self.live = LiveRuns()
+        self.live = LiveRuns(self)
         self.limited: dict[str, weakref.ref[Any]] = {}
         """The open jobs of this process that have a budget."""
-        """Jobs and client runs open in this process, by the names of their parts."""
         self.claims = RunIdClaims(place)
         self.ledger = Ledger(settings.ledger, self._claim, settings.timezone, Backlog(self.journal))
         self.deliveries = Deliveries(settings, self.ledger)
@@ -76,12 +75,14 @@ class Runtime:
             resource_attributes=resource_attributes,
             redact=self.redact,
         )
-        self._provider: object = None
+        self.watched: object = None
+        """The global tracer provider that was asked to tell of LLM calls."""
         if tracer_provider is not None and not usage_processor.attach(tracer_provider):
             raise UsageError(
                 f"tracer_provider={tracer_provider!r}: give a TracerProvider of the OpenTelemetry SDK"
             )
-        self._prefix = (0, "")
+        self.prefix = (0, "")
+        """A process, and the first half of the uids of parts opened in it."""
         self.metrics = Metrics()
         self.keeper = Keeper(
             self.ledger,
@@ -111,9 +112,9 @@ class Runtime:
 
     def uid_prefix(self, pid: int) -> str:
         """Return the first half of the uids of parts opened in process `pid`."""
-        known = self._prefix
+        known = self.prefix
         if known[0] != pid:
-            known = self._prefix = (pid, current_process().uid[:8])
+            known = self.prefix = (pid, current_process().uid[:8])
         return known[1]
 
     def new_run_id(self, start_ns: int) -> str:
@@ -131,11 +132,11 @@ class Runtime:
 
     def watch_spans(self) -> None:
         """Have the global tracer provider tell of LLM calls, if there is one; it may be set at any time."""
-        provider = getattr(trace, "_TRACER_PROVIDER", self)  # the public function takes a microsecond
+        provider = getattr(trace, "_TRACER_PROVIDER", self)
         if provider is self:
             provider = trace.get_tracer_provider()
-        if provider is not None and provider is not self._provider:
-            self._provider = provider
+        if provider is not None and provider is not self.watched:
+            self.watched = provider
             usage_processor.attach(provider)
 
     def emit(self, event: Mapping[str, Any]) -> None:

@@ -21,6 +21,7 @@ Overlap = Literal["allow", "skip", "queue", "fail"]
 
 _LIMITS = ("max_tokens", "max_cost_usd", "max_errors")
 _JOB_OPTIONS = ("timeout", "key", "resume", "resume_within", "overlap", "queue_timeout", *_LIMITS)
+_MOST_BLOCKS = 1_024
 _CLIENT_NAMES = ("client_id", "client")
 
 
@@ -229,6 +230,8 @@ def client_run(client_id: Any = _NOT_GIVEN, /, **options: Any) -> Any:
     Raises:
         UsageError: A client id is empty or neither str nor int, an option is unknown or wrong.
     """
+    if not options and type(client_id) is str:
+        return _block_of(client_id)
     known = ("client", "part", "attempt", "timeout", "implicit_job", *_LIMITS)
     _check_options("client_run()", options, known)
     source = options.pop("client", None)
@@ -267,6 +270,20 @@ def operation(name: Any = None, /, **options: Any) -> Any:
     if _is_function(name):
         return _decorate(name, OperationScope(None, **options))
     return OperationScope(name, **options)
+
+
+_blocks: dict[str, ClientRunScope] = {}
+"""Scopes of clients seen of late: a scope never changes, and may be entered many times at once."""
+
+
+def _block_of(client_id: str) -> ClientRunScope:
+    scope = _blocks.get(client_id)
+    if scope is None:
+        scope = ClientRunScope(client_id)
+        if len(_blocks) >= _MOST_BLOCKS:
+            _blocks.clear()
+        _blocks[client_id] = scope
+    return scope
 
 
 def _is_function(value: object) -> bool:

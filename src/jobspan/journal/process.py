@@ -10,7 +10,6 @@ from __future__ import annotations
 import mmap
 import os
 import sys
-from collections.abc import Callable
 
 _MADV_WIPEONFORK = 18  # of Linux; the standard library does not name it
 
@@ -27,20 +26,30 @@ def wiped_on_fork() -> mmap.mmap | None:
     return page
 
 
-def _cheap_pid(page: mmap.mmap) -> Callable[[], int]:
-    told = memoryview(page).cast("i")
+class _Asked:
+    """Stands for the page where there is none."""
 
-    def pid() -> int:
-        return told[0] or ask()
+    def __getitem__(self, place: int) -> int:
+        return os.getpid()
 
-    def ask() -> int:
-        while told[0] != os.getpid():  # again: a signal handler may have forked before it was written
-            told[0] = os.getpid()
-        return told[0] or ask()
-
-    return pid
+    def __setitem__(self, place: int, value: int) -> None:
+        pass
 
 
 _page = wiped_on_fork()
-pid: Callable[[], int] = os.getpid if _page is None else _cheap_pid(_page)
-"""Return the id of this process."""
+told = _Asked() if _page is None else memoryview(_page).cast("i")
+"""At place 0 the id of this process; 0 before `pid` was asked in it, so that no id known is like it."""
+
+
+def pid() -> int:
+    """Return the id of this process."""
+    return told[0] or _ask()
+
+
+def _ask() -> int:
+    while told[0] != os.getpid():  # again: a signal handler may have forked before it was written
+        told[0] = os.getpid()
+    return told[0] or _ask()
+
+
+pid()

@@ -13,6 +13,7 @@ import errno
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from zlib import crc32
 
 from jobspan import _clock
 from jobspan._guard import guard, guarded
@@ -22,7 +23,7 @@ from jobspan.journal.place import Place
 from jobspan.journal.segment import NOWHERE, SUFFIX, Segment, close_inherited
 from jobspan.journal.state import TornError, WriterState, is_foreign, tell, torn
 
-_pid = process.pid
+_pid, _told = process.pid, process.told
 _RETRY_SECONDS = 1.0
 _CHECK_SECONDS = 1.0
 _DRAIN_SECONDS = 0.005
@@ -70,12 +71,13 @@ class JournalWriter:
 
     def append(self, payload: str) -> None:
         """Write one event; on return it outlives this process, unless `trouble` says otherwise."""
+        if "\n" in payload or not payload.isascii():
+            record = encode(payload)
+        else:  # the same, without a call
+            body = payload.encode()
+            record = b"\n%08x %b\n" % (crc32(body), body)
         segment = self._segment
-        if segment is NOWHERE:
-            self._append_late(payload)
-            return
-        record = encode(payload)
-        if segment.pid != _pid():  # as late as can be: a signal handler may fork
+        if segment.pid != _told[0]:  # nowhere, or of a parent; as late as can be: a signal handler may fork
             self._append_late(payload)
             return
         try:
@@ -88,8 +90,8 @@ class JournalWriter:
         if written != len(record):
             self._append_late(payload, segment, torn())
             return
-        segment.size += written
-        if segment.size >= self._segment_bytes or _clock.monotonic() >= self._check_at:
+        size = segment.size = segment.size + written
+        if size >= self._segment_bytes or _clock.monotonic() >= self._check_at:
             self._look_after(segment)
 
     def touch(self) -> None:

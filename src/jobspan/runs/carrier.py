@@ -98,12 +98,13 @@ class CarriedAttachment(Attachment):
             return None if found is None else (owner, found)
         return None
 
-    def enter_run(self, run: JobRun | ClientRun) -> JobRun | ClientRun:
-        """Enter the run, its span in the trace carried."""
+    def _run_at(self, found: tuple[Runtime, Address] | None) -> JobRun | ClientRun:
+        """Return the run, its span in the trace carried."""
+        run = super()._run_at(found)
         with guarded("extract"):
             if isinstance(self._trace, str) and len(self._trace) < 100:
                 run.under = TraceContextTextMapPropagator().extract({TRACE: self._trace}, Context())
-        return super().enter_run(run)
+        return run
 
 
 def _entries() -> dict[str, str]:

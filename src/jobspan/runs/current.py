@@ -11,11 +11,12 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from opentelemetry import context as otel_context
 from opentelemetry.context import Context
-from opentelemetry.trace import INVALID_SPAN, set_span_in_context
+from opentelemetry.trace import INVALID_SPAN
 
 from jobspan._guard import guarded
+from jobspan.spans.context import attach, current_context, detach
+from jobspan.spans.context import set_span_in_context as set_span_in_context
 from jobspan.spans.roster import roster
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ Activation = tuple[Token["RunHandle | None"], Token[Context] | None]
 Inside = tuple["RunHandle", Context]
 """What was current in a generator's body when it was left at a ``yield``."""
 
-live_run = _current.get
-"""Return the innermost run of this context, None outside of all."""
+live_run, set_current = _current.get, _current.set
+"""Return the innermost run of this context, None outside of all; set it."""
 roster.live = lambda: _current.get()
 
 
@@ -44,11 +45,11 @@ def activate(run: RunHandle, inside: Inside | None = None) -> Activation:
     span_token = None
     if inside is not None:
         with _SPAN:
-            span_token = otel_context.attach(inside[1])
+            span_token = attach(inside[1])
         return _current.set(inside[0]), span_token
     if run.span is not INVALID_SPAN:
         with _SPAN:
-            span_token = otel_context.attach(set_span_in_context(run.span))
+            span_token = attach(set_span_in_context(run.span))
     return _current.set(run), span_token
 
 
@@ -57,7 +58,7 @@ def suspend(run: RunHandle, activation: Activation) -> Inside | None:
     current = _current.get()
     inside = None
     if current is not None and current is not run and _is_in(current, run):
-        inside = (current, otel_context.get_current())
+        inside = (current, current_context())
     _restore(activation)
     return inside
 
@@ -83,18 +84,16 @@ def _restore(activation: Activation) -> None:
     token, span_token = activation
     try:
         _current.reset(token)
+        if span_token is not None:
+            detach(span_token)
     except (ValueError, RuntimeError):  # entered in another context; this one has a copy of it
-        _current.set(_before(token))
+        _current.set(before(token))
         if span_token is not None:
             with _SPAN:
-                otel_context.attach(_before(span_token) or Context())
-        return
-    if span_token is not None:
-        with _SPAN:
-            otel_context.detach(span_token)
+                attach(before(span_token) or Context())
 
 
-def _before(token: Token[Any]) -> Any:
+def before(token: Token[Any]) -> Any:
     """Return what a context variable was before the setting that gave `token`; None if unset."""
     return None if token.old_value is Token.MISSING else token.old_value
 
@@ -142,11 +141,11 @@ def wrap(function: Callable[P, R]) -> Callable[P, R]:
 def _wrap_coroutine(function: Callable[..., Any]) -> Callable[..., Any]:
     """Set run and span around the body: its task has a context of its own, that must stay its own."""
     run = _current.get()
-    span_context = otel_context.get_current()
+    span_context = current_context()
 
     @functools.wraps(function)
     async def carried(*args: Any, **kwargs: Any) -> Any:
-        activation = (_current.set(run), otel_context.attach(span_context))
+        activation = (_current.set(run), attach(span_context))
         try:
             return await function(*args, **kwargs)
         finally:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from itertools import count
 from typing import TYPE_CHECKING
 
 from jobspan import _clock
+from jobspan.journal import process
 from jobspan.runs.naming import key_of, name_text
 
 if TYPE_CHECKING:
     from jobspan._composition import Runtime
     from jobspan.runs.budget import Budget
-    from jobspan.runs.handle import RunHandle
 
 _writers = count().__next__
 
@@ -22,21 +21,23 @@ class Departed:
 
     __slots__ = ("_runtime", "budget", "job_uid", "level", "top_uid", "trace_id", "uid")
 
-    def __init__(self, runtime: Runtime, level: str, uid: str, top_uid: str) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        level: str,
+        uid: str,
+        top_uid: str,
+        job_uid: str,
+        trace_id: int,
+        budget: Budget | None,
+    ) -> None:
         self._runtime = runtime
         self.level = level
         self.uid = uid
         self.top_uid = top_uid
-        self.job_uid = ""
-        self.trace_id = 0
-        self.budget: Budget | None = None
-
-    @classmethod
-    def of(cls, run: RunHandle) -> Departed:
-        """Return what stands for a run."""
-        departed = cls(run.owner_runtime, run.kind, run.uid, run.top_uid)
-        departed.job_uid, departed.trace_id, departed.budget = run.job_uid, run.trace_id, run.budget
-        return departed
+        self.job_uid = job_uid
+        self.trace_id = trace_id
+        self.budget = budget
 
     @property
     def is_known(self) -> bool:
@@ -48,14 +49,10 @@ class Departed:
         """Empty: nothing is guessed to belong to it."""
         return ""
 
-    def departed(self) -> Departed:
-        """Return itself."""
-        return self
-
     def book(self, body: str) -> None:
         """Write one event of the run, by a writer of its own; `body` is JSON text without braces."""
         runtime = self._runtime
-        writer = f"{self.uid}.{runtime.uid_prefix(os.getpid())}d{_writers():x}"
+        writer = f"{self.uid}.{runtime.uid_prefix(process.pid())}d{_writers():x}"
         runtime.append(f'{{"w":"{writer}","p":"{self.uid}","q":0,"t":{_clock.now_ns()},{body}}}')
 
     def clean_name(self, name: str) -> str:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Any
-from weakref import ref
 
 from jobspan.exceptions import RunCanceled
 from jobspan.model.status import Left
 from jobspan.runs.handle import RunHandle
 
 if TYPE_CHECKING:
-    from jobspan._composition import Runtime
     from jobspan.ledger.cancel import Requests
     from jobspan.runs.option import Duration
 
@@ -20,13 +18,8 @@ if TYPE_CHECKING:
 class Detachable(RunHandle):
     """A run that `detach` leaves open after its block."""
 
-    __slots__ = ("_is_detached", "asked_since_ns")
-
-    def __init__(self, runtime: Runtime, name: str, parent: RunHandle | None) -> None:
-        super().__init__(runtime, name, parent)
-        self._is_detached = False
-        self.asked_since_ns = 0
-        """Requests to cancel from before this instant are about an earlier attempt."""
+    asked_since_ns: int = 0
+    """Requests to cancel from before this instant are about an earlier attempt."""
 
     def detach(self, *, external_id: object = None, deadline: Duration | None = None) -> None:
         """Leave this run Running after its block: somebody else will end it, with `jobspan.attach`.
@@ -66,17 +59,6 @@ class Detachable(RunHandle):
     @abstractmethod
     def asked_by(self) -> tuple[str, ...]:
         """Return the inside names by which this run is asked to cancel."""
-
-    def _start(self) -> None:
-        super()._start()
-        self._runtime.live[self.uid] = ref(self)
-        if self.kind == "job" and self.budget is not None and self.budget.is_of(self):
-            self._runtime.limited[self.uid] = ref(self)
-
-    def _finish(self, error: BaseException | None) -> None:
-        self._runtime.live.pop(self.uid, None)
-        self._runtime.limited.pop(self.uid, None)
-        super()._finish(error)
 
     @property
     def stays_open(self) -> bool:

@@ -6,31 +6,34 @@ into the work, but `checkpoint`, which is asked to, and what records where there
 
 from __future__ import annotations
 
-import os
 from abc import abstractmethod
 from itertools import count
 from json.encoder import encode_basestring_ascii as quote
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from weakref import ref
 
-from opentelemetry import trace
+from opentelemetry import trace as otel_trace
 from opentelemetry.context import Context
-from opentelemetry.trace import set_span_in_context
+from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
 from jobspan import _clock
 from jobspan._guard import guarded
 from jobspan.exceptions import DeadlineExceeded, RunCanceled
 from jobspan.journal import process
-from jobspan.model.status import Left, Status, combine
+from jobspan.model.status import Left, Status
 from jobspan.runs import current
-from jobspan.runs.current import Activation, Inside, lane, live_run, task_limit
+from jobspan.runs.current import Activation, Inside, lane, live_run, set_current, task_limit
 from jobspan.runs.deadline import deadline_text
 from jobspan.runs.departed import Departed
 from jobspan.runs.leaving import is_error, left_by
 from jobspan.runs.measuring import tell_metrics
 from jobspan.runs.naming import said
 from jobspan.runs.recorder import Recorder
-from jobspan.spans.roster import Home, roster
+from jobspan.runs.telling import Telling
+from jobspan.spans.context import attach
+from jobspan.spans.identifier import new_span_id
+from jobspan.spans.roster import Home, Remains, roster
 from jobspan.spans.span import RunSpan
 from jobspan.spans.usage import usage_processor
 
@@ -41,7 +44,9 @@ if TYPE_CHECKING:
     from jobspan.runs.option import Duration
     from jobspan.runs.scope import OperationScope
 
-_getpid = process.pid
+_pid, _told = process.pid, process.told
+_globals: Any = otel_trace if hasattr(otel_trace, "_TRACER_PROVIDER") else None
+"""Holds the global tracer provider: the public function takes a microsecond."""
 _STARTING = guarded("run.start")
 _ENDING = guarded("run.finish")
 _CONTEXT = guarded("run.context")
@@ -51,45 +56,43 @@ _USAGE = guarded("run.usage")
 _TOKEN = guarded("run.token")
 
 
-class RunHandle(Recorder):
+class RunHandle(Telling):
     """A job, client run or operation while it is open. Made by a scope, one for each entry."""
 
-    __slots__ = (
-        "__weakref__",
-        "_activation",
-        "_canceled",
-        "_depth",
-        "_home",
-        "_inside",
-        "_left",
-        "_limit",
-        "_span_name",
-        "deadline",
-        "parent",
-        "span",
-        "under",
-    )
-
-    span: trace.Span
+    parent: RunHandle | None
+    deadline: float | None = None
+    """On `_clock.monotonic`, set from ``timeout=``."""
+    under: Context | None = None
+    """Where its span belongs, if not under the current one."""
+    implicit: RunHandle | None = None
+    """An implicit job: opened before this run, and closed after it."""
+    first_note: str | None = None
+    """What is to be told of it as soon as it is open."""
+    scope: object = None
+    """Whose block it is: that scope leaves it."""
+    lane: int = 0
+    """The thread or task that opened it."""
+    _span_name: str
+    _number: int = 0
+    """Of its span, and in its uid."""
+    _home: int = 0
+    """The process that opened it, and alone closes it."""
+    _depth: int
+    _activation: Activation | None = None
+    _inside: Inside | None = None
+    _canceled: str | None = None
+    _is_detached: bool = False
+    _limit: asyncio.Timeout | None = None
+    """Cancels the task of an ``async with`` block at the deadline."""
 
     def __init__(self, runtime: Runtime, name: str, parent: RunHandle | None) -> None:
-        super().__init__(runtime, name, None if parent is None else parent.budget)
+        self._runtime = runtime
+        self.name = name
         self.parent = parent
-        self.span = trace.INVALID_SPAN
-        self._span_name = ""
-        self._activation: Activation | None = None
-        self._canceled: str | None = None
-        self._depth = 0
-        self._home = 0
-        """The process that opened it, and alone closes it."""
-        self._inside: Inside | None = None
-        self._left: Left | None = None
-        self._limit: asyncio.Timeout | None = None
-        """Cancels the task of an ``async with`` block at the deadline."""
-        self.deadline: float | None = None
-        """On `_clock.monotonic`, set from ``timeout=``."""
-        self.under: Context | None = None
-        """Where its span belongs, if not under the current one."""
+        self.budget = None if parent is None else parent.budget
+        self._counts = {}
+        self._epoch = self._errors = self._depth = 0
+        self._left = None
 
     @property
     def owner_runtime(self) -> Runtime:
@@ -105,11 +108,6 @@ class RunHandle(Recorder):
     def way_left(self) -> Left | None:
         """How its block was left; None while it is open."""
         return self._left
-
-    @property
-    def stays_open(self) -> bool:
-        """Whether the record stays open though the block was left."""
-        return False
 
     @property
     def local_status(self) -> Status:
@@ -216,19 +214,28 @@ class RunHandle(Recorder):
         self._inside = None
         if self._left is None and self._pen is not None:
             with _ENDING:
-                if self._home == _getpid():
+                if self._home == _told[0]:
                     self._finish(error)
                 else:
                     self._left = left_by(error)
                     if error is not None and is_error(error):
                         self._book(error, "")
+        if self.implicit is not None:
+            self.implicit.finish(error)
 
     def __enter__(self) -> Self:
         if self._activation is not None:  # entered again while it is open: the outer block closes it
             self._depth += 1
             return self
-        self.start()
-        self._activation = current.activate(self)
+        if self._pen is None and self.budget is not None:
+            self.budget.raise_if_exceeded()
+        token = None
+        with _STARTING:  # opened and made current under one guard: each takes its time
+            if self._pen is None:
+                self._start()
+            if self.span is not INVALID_SPAN:
+                token = attach(current.set_span_in_context(self.span))
+        self._activation = set_current(self), token
         return self
 
     def __exit__(
@@ -237,9 +244,17 @@ class RunHandle(Recorder):
         if self._depth:
             self._depth -= 1
             return None
-        self.leave_context()
+        activation = self._activation
+        if activation is not None:
+            self._activation = None
+            with _CONTEXT:
+                current.deactivate(self, activation)
         self.finish(error)
-        return None
+        return None if error is None else self.swallows_error(error)
+
+    def swallows_error(self, error: BaseException) -> bool:
+        """Whether `error` ends at this block."""
+        return False
 
     async def __aenter__(self) -> Self:
         entered = self.__enter__()
@@ -264,117 +279,101 @@ class RunHandle(Recorder):
         return self.__exit__(kind, error, trace)
 
     def _start(self) -> None:
-        runtime = self._runtime
-        runtime.keeper.start()
-        parent = self.parent
+        runtime, parent = self._runtime, self.parent
+        if self.implicit is not None:
+            self.implicit.start()
+        pid = self._home = _told[0] or _pid()
+        if runtime.keeper.pid != pid:
+            runtime.keeper.start()
+        if _globals is None or _globals._TRACER_PROVIDER is not runtime.watched:
+            runtime.watch_spans()
         now = _clock.now_ns()
-        pid = _getpid()
-        number = 0
+        number = self._number = new_span_id()
         with _SPAN:
             under = self.under
-            if parent is not None and live_run() is not parent and parent.span is not trace.INVALID_SPAN:
+            if parent is not None and live_run() is not parent and parent.span is not INVALID_SPAN:
                 under = set_span_in_context(parent.span)  # opened by its handle, in another context
-            span = runtime.pipeline.start_span(
-                self._span_name, parent=under, start_ns=now, attributes=self._attributes, owned=True
-            )
-            self.span, number = span, span.span_id
-        if not number:
-            number = int.from_bytes(os.urandom(8), "big")
-        self._home = pid
-        uid = self.uid = f"{runtime.uid_prefix(pid)}{number:016x}"
+            source = self.attribute_source()
+            self.span = runtime.pipeline.start_span(self._span_name, under, now, source, True, number)
+        known, prefix = runtime.prefix
+        if known != pid:
+            prefix = runtime.uid_prefix(pid)
+        uid = self.uid = f"{prefix}{number:016x}"
         self._pen = (pid, f'"w":"{uid}"', count(1).__next__)
-        roster.opened(number, self)
-        up = f',"parent":"{parent.uid}"' if parent is not None and parent.uid else ""
-        up += deadline_text(self, now) if self.deadline is not None else ""
-        runtime.append(f'{{"e":"open","w":"{uid}","q":0,"t":{now},"lane":{lane()}{up},{self._opening(now)}}}')
+        roster.opened[number] = ref(self)
+        roster.is_empty = False
+        at = self.lane = lane()
+        up = "" if parent is None or not parent.uid else f',"parent":"{parent.uid}"'
+        if self.deadline is not None:
+            up += deadline_text(self, now)
+        runtime.append(f'{{"e":"open","w":"{uid}","q":0,"t":{now},"lane":{at}{up},{self._opening(now)}}}')
+        if self.first_note is not None:
+            self.note(self.first_note)
 
     @abstractmethod
     def _opening(self, now_ns: int) -> str:
         """Return the rest of the open event, as JSON text."""
 
     def _finish(self, error: BaseException | None) -> None:
-        left = self._left = Left.OK if error is None else Left.FAILED
-        if error is not None:
-            with _ENDING:
-                left = self._left = left_by(error, self)
         cause, message = "", None
-        if error is not None and left is not Left.OK:
-            kind, message = self._runtime.describe(error)
-            cause = f',"type":{quote(kind)},"message":{quote(message)}'
-            if is_error(error):
-                with _BOOKING:
-                    self._book(error, "", (kind, message))
-        self._leave_roster()
+        if error is None:
+            left = self._left = Left.OK
+        else:
+            left, cause, message = self._left_with(error)
+        runtime, span = self._runtime, self.span
+        if roster.is_asked:
+            roster.closed(self._number, self._remains())
+        else:  # no tracer provider tells of spans: nobody will look for it
+            roster.opened.pop(self._number, None)
+        if type(span) is RunSpan and span._content is not None:
+            with _USAGE:
+                usage_processor.own_span(self, span)
         end_ns = _clock.now_ns()
-        if not self.stays_open:
+        if not self._is_detached or not self.stays_open:
             self._write(f'"e":"close","how":"{left}","lane":{lane()}{cause}', end_ns)
         self._tell_parent()
-        if self._runtime.metrics.is_on:
+        if runtime.metrics.is_on:
             tell_metrics(self, end_ns)
+        if not runtime.pipeline.active and type(span) is RunSpan:
+            span._end_ns = end_ns  # nobody takes its last word
+            return
         failed = left is not Left.OK
-        self.span.finish(  # type: ignore[attr-defined]
+        span.finish(  # type: ignore[attr-defined]
             end_ns,
-            attributes=self._end_attributes,
+            attributes=self._last_attributes(),
             error=error if failed else None,
             status_ok=not failed,
             message=message,
         )
 
-    def _leave_roster(self) -> None:
-        span = self.span
-        if isinstance(span, RunSpan):
-            roster.closed(span.span_id)
-            if span.written_attributes:
-                with _USAGE:
-                    usage_processor.own_span(self, span)
+    def _left_with(self, error: BaseException) -> tuple[Left, str, str | None]:
+        """Take note of how `error` left the block; return that, the cause as JSON text, and the message."""
+        left = self._left = Left.FAILED
+        with _ENDING:
+            left = self._left = left_by(error, self)
+        if left is Left.OK:
+            return left, "", None
+        kind, message = self._runtime.describe(error)
+        if is_error(error):
+            with _BOOKING:
+                self._book(error, "", (kind, message))
+        return left, f',"type":{quote(kind)},"message":{quote(message)}', message
 
-    @property
-    def trace_id(self) -> int:
-        span = self.span
-        return span.trace_id if isinstance(span, RunSpan) else 0
+    def _remains(self) -> Remains:
+        """Return what is kept of it after its end."""
+        told = (self.top_uid, self.job_uid, self.trace_id, self.budget)
+        return (Departed, self._runtime, self.kind, self.uid, *told)
 
     def departed(self) -> Home:
         """Return something small that stands for it after its end."""
-        return Departed.of(self)
+        kind, *told = self._remains()
+        home: Home = kind(*told)
+        return home
 
     def _tell_parent(self) -> None:
         """Let the run around this one know how it ended."""
 
-    @property
-    def _status(self) -> Status:
-        """What this process knows of the status: enough for a span, not for a record."""
-        if self._left is None or self.stays_open:
-            return Status.RUNNING
-        return combine(self._left, (), errors=self._errors > 0)
-
-    def span_attributes(self) -> dict[str, Any]:
-        """Return the attributes of the span while the run is open."""
-        return self._attributes()
-
-    @abstractmethod
-    def _attributes(self) -> dict[str, Any]:
-        """Return the attributes of the span while the run is open."""
-
-    def _end_attributes(self) -> dict[str, Any]:
-        """Return the attributes of the span that are known at the end."""
-        counts = {f"jobspan.count.{name}": value for name, value in self._counts.items()}
-        return {**self._attributes(), "jobspan.status": self._status.value, **counts}
-
     # --- what stands around it
-
-    def log_fields(self) -> dict[str, str]:
-        """Return what log records of this run carry: run_id, client_id, job_type, operation."""
-        fields = {"run_id": "", "client_id": "", "job_type": "", "operation": ""}
-        run: RunHandle | None = self
-        while run is not None:
-            for name, value in run._log_names().items():
-                fields[name] = fields[name] or value
-            run = None if run.kind == "job" else run.parent
-        return fields
-
-    @abstractmethod
-    def _log_names(self) -> dict[str, str]:
-        """Return this run's own share of `log_fields`."""
 
     def _around(self) -> Recorder | None:
         return self.parent

@@ -18,8 +18,6 @@ from jobspan.runs.option import Duration
 class _Inert(RunHandle):
     """Overrides whatever would record."""
 
-    __slots__ = ()
-
     def add(self, /, **counters: int) -> None:
         """Record nothing."""
 
@@ -72,8 +70,6 @@ class _Inert(RunHandle):
 class InertJobRun(_Inert, JobRun):
     """A job that is not recorded."""
 
-    __slots__ = ()
-
     def detach(self, *, external_id: object = None, deadline: Duration | None = None) -> None:
         """Record nothing."""
 
@@ -91,8 +87,6 @@ class InertJobRun(_Inert, JobRun):
 
 class InertClientRun(_Inert, ClientRun):
     """A client run that is not recorded."""
-
-    __slots__ = ()
 
     def detach(self, *, external_id: object = None, deadline: Duration | None = None) -> None:
         """Record nothing."""
@@ -114,13 +108,14 @@ class InertClientRun(_Inert, ClientRun):
 class InertOperation(_Inert, Operation):
     """An operation that is not recorded."""
 
-    __slots__ = ()
-
 
 class Reentry:
     """A second entering of the very client run that `map` has opened for this call: the same run goes on."""
 
     __slots__ = ("_inside", "_run")
+
+    _activation: Activation | None = None
+    """Nothing of it is put into the context: the run is there already."""
 
     def __init__(self, run: ClientRun) -> None:
         self._run = run

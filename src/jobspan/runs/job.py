@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from weakref import ref
 
 from jobspan import _clock
 from jobspan._guard import guarded
@@ -16,6 +17,7 @@ from jobspan.runs.handle import RunHandle
 from jobspan.runs.limits import Money, limits_of
 from jobspan.runs.naming import client_of
 from jobspan.runs.option import Duration
+from jobspan.runs.telling import Attributes
 from jobspan.spans import names
 
 if TYPE_CHECKING:
@@ -37,35 +39,29 @@ class JobRun(Detachable):
     """One execution of a batch function. Made by ``job(...)``."""
 
     kind: ClassVar[str] = "job"
-    __slots__ = (
-        "_attached_to",
-        "_id",
-        "_of",
-        "_parts",
-        "_started_ns",
-        "_tally",
-        "delivered",
-        "resumption",
-        "unentered",
-    )
+    resumption: Resumption | None = None
+    """Where it is another attempt of an earlier job: what was done there."""
+    delivered: DeliveredJob | None = None
+    """Where it was attached to by a delivery that may come again."""
+    unentered: int = 0
+    """Client runs that a loop gave out and that were never entered."""
+    told_last: Status | None = None
+    """How the last client run ended that was counted; most of them end the same way."""
+    _id: str = ""
+    _started_ns: int = 0
+    _attached_to: str = ""
+    """The job's inside name, where this is a part of it that was attached from elsewhere."""
+    _of: str = ""
 
     def __init__(self, runtime: Runtime, job_type: str, parent: RunHandle | None) -> None:
         super().__init__(runtime, job_type, parent)
-        self._id = ""
-        self._started_ns = 0
-        self._attached_to = ""
-        """The job's inside name, where this is a part of it that was attached from elsewhere."""
-        self._of = ""
-        self._tally: Counter[Status] = Counter()
+        self._span_name = f"job {job_type}"
+        self.client_label = f"client_run {job_type}"
+        """The name of the spans of its client runs."""
+        self._tally: dict[Status, None] = {}
+        """How its client runs ended."""
         self._parts: dict[tuple[str, str], Status] = {}
         """Of parts that may be tried again: the best status so far."""
-        self.resumption: Resumption | None = None
-        """Where it is another attempt of an earlier job: what was done there."""
-        self.delivered: DeliveredJob | None = None
-        """Where it was attached to by a delivery that may come again."""
-        self.unentered = 0
-        """Client runs that a loop gave out and that were never entered."""
-        self._span_name = f"job {job_type}"
 
     @property
     def job_type(self) -> str:
@@ -321,13 +317,14 @@ class JobRun(Detachable):
         return ""
 
     def _start(self) -> None:
-        self._runtime.watch_spans()
-        if self._attached_to:
-            super()._start()
-            return
-        with _RUN_ID:
-            self._id = self._runtime.new_run_id(_clock.now_ns())
+        if not self._attached_to:
+            with _RUN_ID:
+                self._id = self._runtime.new_run_id(_clock.now_ns())
         super()._start()
+        if self.budget is not None and self.budget.is_of(self):
+            self._runtime.limited[self.uid] = ref(self)
+        if self._attached_to:
+            return
         with _DELIVERY:
             self._runtime.deliveries.job_opened(self.uid)
         moved_ns = _clock.resync()
@@ -341,6 +338,7 @@ class JobRun(Detachable):
                 f"{self.unentered} client runs were given out by clients() and never entered;"
                 " write: for run in j.clients(...): with run: ..."
             )
+        self._runtime.limited.pop(self.uid, None)
         super()._finish(error)
         self._runtime.job_boundary()
 
@@ -351,26 +349,33 @@ class JobRun(Detachable):
         name, job_id = quote(self.name), quote(self._id)
         return f'"kind":"j","job":"{self.job_uid}","name":{name},"id":{job_id}{to}{self._of}'
 
-    def _attributes(self) -> dict[str, Any]:
-        return {
-            names.RUN_ID: self._id,
-            names.RUN_KIND: self.kind,
-            names.JOB_ID: self._id,
-            names.JOB_TYPE: self.name,
-        }
+    def attribute_source(self) -> Attributes:
+        return partial(_job_attributes, self._id, self.name)
 
     def _log_names(self) -> dict[str, str]:
         return {"run_id": self._id, "job_type": self.name}
 
     @property
     def _status(self) -> Status:
-        if self._left is None or self.stays_open or self._tally[Status.RUNNING]:
+        if self._left is None or self.stays_open or Status.RUNNING in self._tally:
             return Status.RUNNING
         return combine(self._left, [*self._tally, *self._parts.values()], errors=self._errors > 0)
 
-    def count_client(self, status: Status, part: tuple[str, str] | None) -> None:
-        """Take note of how a client run of this process ended; the best try of a `part` counts."""
-        if part is None:
-            self._tally[status] += 1
-        elif part not in self._parts or success_rank(status) > success_rank(self._parts[part]):
+    def count_client(self, status: Status) -> None:
+        """Take note of how a client run of this process ended."""
+        self._tally[status] = None
+        self.told_last = status
+
+    def count_part(self, part: tuple[str, str], status: Status) -> None:
+        """Take note of how a try of a part ended; the best one counts."""
+        if part not in self._parts or success_rank(status) > success_rank(self._parts[part]):
             self._parts[part] = status
+
+
+def _job_attributes(run_id: str, job_type: str) -> dict[str, Any]:
+    return {
+        names.RUN_ID: run_id,
+        names.RUN_KIND: "job",
+        names.JOB_ID: run_id,
+        names.JOB_TYPE: job_type,
+    }

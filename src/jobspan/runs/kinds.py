@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jobspan.exceptions import BudgetExceeded, DeadlineExceeded
 from jobspan.model.run import client_run_uid
-from jobspan.model.status import Left
+from jobspan.model.status import Left, Status
+from jobspan.runs.departed import Departed
 from jobspan.runs.detachable import Detachable, of_text
 from jobspan.runs.handle import RunHandle
 from jobspan.runs.job import JobRun
+from jobspan.runs.telling import Attributes
 from jobspan.spans import names
+from jobspan.spans.roster import Remains
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from jobspan._composition import Runtime
     from jobspan.runs.option import Duration
 
@@ -24,48 +26,37 @@ class ClientRun(Detachable):
     """One client's share of a job. Made by ``client_run(...)``, ``j.client(...)`` and ``j.clients(...)``."""
 
     kind: ClassVar[str] = "client_run"
-    __slots__ = (
-        "_attempt",
-        "_of",
-        "_part",
-        "_skipped",
-        "client",
-        "client_note",
-        "is_done",
-        "job",
-        "lends",
-        "owns_job",
-        "swallows",
-    )
+    client: Any
+    """The client as it came to `clients()` or `map`; else its id."""
+    is_done: bool = False
+    """Whether this part of it was Completed in an earlier attempt of the job."""
+    swallows: bool = False
+    """Whether an `Exception` ends at the block: only in the loop of `clients`."""
+    lends: bool = False
+    """Whether entering the same client again, in here, goes on with this run: in `map`."""
+    _attempt: int = 1
+    _of: str
+    _part: str
+    _skipped: bool = False
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        client_id: str,
-        job: JobRun,
-        parent: RunHandle | None,
-        *,
-        part: str = "",
-        attempt: int = 1,
-        owns_job: bool = False,
+    def __init__(  # pyright: ignore[reportMissingSuperCall] - what that does, in the same call: it is done often
+        self, runtime: Runtime, client_id: str, job: JobRun, parent: RunHandle | None, part: str = ""
     ) -> None:
-        super().__init__(runtime, client_id, parent)
+        self._runtime = runtime
+        self.name = self.client = client_id
         self.job = job
-        self.client: Any = client_id
-        """The client as it came to `clients()` or `map`; else its id."""
-        self.client_note: str | None = None
-        self.owns_job = owns_job
+        self.parent = parent
+        self.budget = None if parent is None else parent.budget
+        self._counts = {}
+        self._epoch = self._errors = self._depth = 0
+        self._left = None
+        self._span_name = job.client_label
         self._part = part
-        self._attempt = attempt
         self._of = ""
-        self._skipped = False
-        self.is_done = False
-        """Whether this part of it was Completed in an earlier attempt of the job."""
-        self.swallows = False
-        """Whether an `Exception` ends at the block: only in the loop of `clients`."""
-        self.lends = False
-        """Whether entering the same client again, in here, goes on with this run: in `map`."""
-        self._span_name = f"client_run {job.name}"
+
+    def try_number(self, attempt: int) -> None:
+        """Say which try of its part this is."""
+        self._attempt = attempt
 
     @property
     def client_id(self) -> str:
@@ -111,14 +102,7 @@ class ClientRun(Detachable):
 
         return done_within(self, within, min_items)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        entered_again = self._depth > 0
-        super().__exit__(kind, error, trace)
-        return not entered_again and self.swallows_error(error)
-
-    def swallows_error(self, error: BaseException | None) -> bool:
+    def swallows_error(self, error: BaseException) -> bool:
         """Whether `error` ends at this block: an `Exception` in the loop of `clients`.
 
         The deadline or budget of a run around this one does not: it stops the loop.
@@ -167,48 +151,53 @@ class ClientRun(Detachable):
         is_ours = self.lends and self._left in (None, Left.TIMED_OUT)  # `map` left its thread behind
         return is_ours and self.job is job and self.name == client_id
 
-    def _start(self) -> None:
-        if self.owns_job:
-            self.job.start()
-        self._runtime.watch_spans()
-        super()._start()
-        if self.client_note:
-            self.note(self.client_note)
-
-    def finish(self, error: BaseException | None = None) -> None:
-        super().finish(error)
-        if self.owns_job:
-            self.job.finish(error)
-
     def _opening(self, now_ns: int) -> str:
-        name = quote(self.name)
-        text = f'"kind":"c","job":"{self.job.job_uid}","name":{name},"client":{name}'
+        name, job = quote(self.name), self.job
+        text = f'"kind":"c","job":"{job._attached_to or job.uid}","name":{name},"client":{name}'
         if self._part:
             text += f',"part":{quote(self._part)},"attempt":{self._attempt}'
         return text + self._of
 
     def _tell_parent(self) -> None:
-        if not self._skipped or self._left is not Left.OK:
-            self.job.count_client(self._status, (self.name, self._part) if self._part else None)
+        if self._skipped and self._left is Left.OK:
+            return
+        plain = self._left is Left.OK and not self._errors and not self._is_detached
+        status = Status.COMPLETED if plain else self._status
+        job = self.job
+        if self._part:
+            job.count_part((self.name, self._part), status)
+        elif status is not job.told_last:
+            job.count_client(status)
 
-    def _attributes(self) -> dict[str, Any]:
-        return {
-            names.RUN_ID: self.run_id,
-            names.RUN_KIND: self.kind,
-            names.JOB_ID: self.job.run_id,
-            names.JOB_TYPE: self.job.name,
-            names.CLIENT_ID: self.name,
-        }
+    def _remains(self) -> Remains:
+        uid, job_uid = self.uid, self.job.uid
+        return (Departed, self._runtime, self.kind, uid, uid, job_uid, self.trace_id, self.budget)
+
+    def attribute_source(self) -> Attributes:
+        return partial(_client_run_attributes, self.job, self.name)
 
     def _log_names(self) -> dict[str, str]:
         return {"run_id": self.run_id, "client_id": self.name, "job_type": self.job.name}
+
+
+def _client_run_attributes(job: JobRun, client: str) -> dict[str, Any]:
+    return {
+        names.RUN_ID: f"{job.run_id}-{client}",
+        names.RUN_KIND: "client_run",
+        names.JOB_ID: job.run_id,
+        names.JOB_TYPE: job.name,
+        names.CLIENT_ID: client,
+    }
+
+
+def _operation_attributes(around: Attributes, name: str) -> dict[str, Any]:
+    return {**around(), names.RUN_KIND: "operation", names.OPERATION_NAME: name}
 
 
 class Operation(RunHandle):
     """A named step in a client run or job. Made by ``operation(...)`` and ``run.operation(...)``."""
 
     kind: ClassVar[str] = "operation"
-    __slots__ = ("owner",)
 
     def __init__(self, runtime: Runtime, name: str, parent: RunHandle, owner: JobRun | ClientRun) -> None:
         super().__init__(runtime, name, parent)
@@ -239,8 +228,8 @@ class Operation(RunHandle):
         text = f'"kind":"o","job":"{job.job_uid}","name":{quote(self.name)},"top":"{owner.uid}"'
         return text if owner is job else f'{text},"client":{quote(owner.name)}'
 
-    def _attributes(self) -> dict[str, Any]:
-        return {**self.owner.span_attributes(), names.RUN_KIND: self.kind, names.OPERATION_NAME: self.name}
+    def attribute_source(self) -> Attributes:
+        return partial(_operation_attributes, self.owner.attribute_source(), self.name)
 
     def _log_names(self) -> dict[str, str]:
         return {"operation": self.name}

@@ -87,7 +87,7 @@ def job_of(run: RunHandle | None) -> JobRun | None:
 def owner_of(run: RunHandle | None) -> JobRun | ClientRun | None:
     """Return the innermost job or client run around."""
     while run is not None:
-        if isinstance(run, JobRun | ClientRun):
+        if isinstance(run, (JobRun, ClientRun)):
             return run
         run = run.parent
     return None
@@ -113,12 +113,12 @@ def new_operation(name: str, timeout_seconds: float | None, parent: RunHandle | 
 def new_client_run(
     client: object,
     job: JobRun | None,
+    where: str = "client_run",
     *,
     timeout_seconds: float | None = None,
     part: str = "",
     attempt: int = 1,
-    implicit: str | None = "client_run",
-    where: str = "client_run",
+    implicit: str | None = "",
     reenters: bool = True,
     limits: Limits | None = None,
 ) -> ClientRun | Reentry:
@@ -127,35 +127,56 @@ def new_client_run(
     Args:
         client: The client id, whatever it is.
         job: The job; None: the one around, else an implicit one.
+        where: What opens it: named where the client id is unusable, and the type of an implicit job.
         timeout_seconds: Its deadline.
         part: The name of the part, if attempts are to be told.
         attempt: Which try it is.
-        implicit: Job type of an implicit job; None: outside of a job nothing is recorded.
-        where: Named where the client id is unusable.
+        implicit: Job type of an implicit job instead; None: outside of a job nothing is recorded.
         reenters: Whether the client that `map` works on here goes on with the run it has.
         limits: What it may spend.
     """
     with _CLIENT_RUN:
         around = live_run()
-        home = job or job_of(around)
-        if (home is None and implicit is None) or isinstance(home, InertJobRun):
-            return inert_client_run(client, home)
-        owner = home.owner_runtime if home is not None else runtime()
-        if not owner.enabled or (home is not None and not home.uid):
+        home = job or (around if type(around) is JobRun else job_of(around))
+        owner = _owner(home, implicit)
+        if owner is None:
             return inert_client_run(client, home)
         try:
             clean = client_of(owner, client)
         except UsageError as error:
             return _without_id(client, home, where, error)
-        lender = owner_of(around) if reenters else None
-        if isinstance(lender, ClientRun) and lender.goes_on_as(clean.text, home):
-            return Reentry(lender)
-        run = _client_run(owner, clean.text, home, around, implicit or where, part=part, attempt=attempt)
-        run.client_note = clean.note
-        set_deadline(run, timeout_seconds)
-        limit_spend(run, limits)
+        if around is home and home is not None:
+            run = ClientRun(owner, clean.text, home, home, part)
+        else:
+            lender = owner_of(around) if reenters else None
+            if isinstance(lender, ClientRun) and lender.goes_on_as(clean.text, home):
+                return Reentry(lender)
+            run = _client_run(owner, clean.text, home, around, implicit or where, part)
+        if clean.note is not None:
+            run.first_note = clean.note
+        if attempt != 1:
+            run.try_number(attempt)
+        if home is not None and home.resumption is not None:
+            home.resumption.assign(run)
+            run.asked_since_ns = home.asked_since_ns
+        if home is not None and home.delivered is not None:
+            home.delivered.assign(run)
+        if timeout_seconds is not None:
+            set_deadline(run, timeout_seconds)
+        if limits is not None:
+            limit_spend(run, limits)
         return run
     return inert_client_run(client, job)
+
+
+def _owner(home: JobRun | None, implicit: str | None) -> Runtime | None:
+    """Return the runtime a client run is opened with; None: it is not recorded."""
+    if home is not None:
+        return home._runtime if home.uid else None
+    if implicit is None:
+        return None
+    owner = runtime()
+    return owner if owner.enabled else None
 
 
 def _client_run(
@@ -164,21 +185,15 @@ def _client_run(
     home: JobRun | None,
     around: RunHandle | None,
     implicit: str,
-    *,
     part: str,
-    attempt: int,
 ) -> ClientRun:
-    owns_job = home is None
     if home is None:
         home = JobRun(owner, name_text(owner, implicit), around)
+        run = ClientRun(owner, client_id, home, home, part)
+        run.implicit = home
+        return run
     parent = around if around is not None and around.is_within(home.uid) else home
-    run = ClientRun(owner, client_id, home, parent, part=part, attempt=attempt, owns_job=owns_job)
-    if home.resumption is not None:
-        home.resumption.assign(run)
-        run.asked_since_ns = home.asked_since_ns
-    if home.delivered is not None:
-        home.delivered.assign(run)
-    return run
+    return ClientRun(owner, client_id, home, parent, part)
 
 
 def _without_id(client: object, job: JobRun | None, where: str, error: UsageError) -> InertClientRun:

@@ -57,8 +57,6 @@ def _let_go(turn: Turn, looking: object) -> None:
 class PlannedJob(JobRun):
     """A job with ``resume=``, ``overlap=`` or ``key=``."""
 
-    __slots__ = ("_is_admitted", "_pause", "_plan", "_seconds", "_since")
-
     def __init__(
         self, runtime: Runtime, job_type: str, parent: RunHandle | None, plan: JobPlan, seconds: float | None
     ) -> None:
@@ -93,6 +91,10 @@ class PlannedJob(JobRun):
             finally:
                 turn.let_go()
             _clock.sleep(pause)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return super().__enter__()
 
     async def admitted(self) -> None:
         """Do what `start` does, without blocking the event loop."""

@@ -7,7 +7,7 @@ what a method recorded is durable when it returns. Nothing raises into the work.
 from __future__ import annotations
 
 import logging
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from itertools import count
 from json.encoder import encode_basestring_ascii as quote
@@ -23,15 +23,15 @@ from jobspan.model.numbers import Sums
 from jobspan.runs.counting import mark_counted, uncounted
 from jobspan.runs.naming import key_of, line_of, name_text, said, text_of
 from jobspan.runs.usage import NOTHING, book_reading, usage_reading
-from jobspan.spans.roster import Home
 
 if TYPE_CHECKING:
     from jobspan._composition import Runtime
     from jobspan.runs.budget import Budget
 
-_getpid = process.pid
+_pid, _told = process.pid, process.told
 _pens = count().__next__
 _LOGGING = guarded("run.log")
+_ADDING = guarded("run.add")
 
 Pen = tuple[int, str, Callable[[], int]]
 """Who writes: the process, the start of each event with the writer id in it, and its next number.
@@ -45,45 +45,49 @@ def _stop_above_budget(run: Any) -> None:
         run.budget.check(run)
 
 
-class Recorder(ABC):
-    """The recording half of a run."""
+class Recorder:
+    """The recording half of a run. No `ABC`: asking what kind of run it is must be cheap."""
 
     kind: ClassVar[str]
-    __slots__ = ("_counts", "_epoch", "_errors", "_pen", "_runtime", "budget", "name", "uid")
+    # What is the same for most runs stands in the class: `__init__` runs for each client.
+    _runtime: Runtime
+    name: str
+    uid: str = ""
+    budget: Budget | None
+    """What it may spend, or else the run around it."""
+    _counts: Sums
+    _epoch: int
+    _errors: int
+    _pen: Pen | None = None
 
-    def __init__(self, runtime: Runtime, name: str, budget: Budget | None = None) -> None:
-        self._runtime = runtime
-        self.name = name
-        self.uid = ""
-        self._counts: Sums = {}
-        self._epoch = 0
-        self._errors = 0
-        self._pen: Pen | None = None
-        self.budget = budget
-        """What it may spend, or else the run around it."""
-
-    @guarded("run.add")
     def add(self, /, **counters: int) -> None:
         """Add to counters: ``run.add(posts=43, leads=120)``.
 
         Any name will do; `posts`, `leads` and `items` have columns. A value that is no whole number
         of 0 or more is dropped, and a note says so.
         """
-        clean: Sums = {}
-        for name, value in counters.items():
-            if type(value) is not int or not 0 <= value < 9_007_199_254_740_992:
-                number, reason = clean_count(value)
-                if number is None:
-                    self._drop(name, reason)
-                    continue
-                value = number
-            name = COUNTERS.get(name, name)
-            clean[name] = clean.get(name, 0) + value
-            self._counts[name] = self._counts.get(name, 0) + value
-        if clean:
-            body = ",".join([f"{quote(name)}:{value}" for name, value in clean.items()])
-            epoch = f',"x":{self._epoch}' if self._epoch else ""
-            self._write(f'"e":"add","c":{{{body}}}{epoch}')
+        with _ADDING:
+            body, counts = "", self._counts
+            again: dict[str, int] | None = None
+            for name, value in counters.items():
+                if type(value) is not int or not 0 <= value < 9_007_199_254_740_992:
+                    number, reason = clean_count(value)
+                    if number is None:
+                        self._drop(name, reason)
+                        continue
+                    value = number
+                if name in COUNTERS:
+                    name = COUNTERS[name]
+                    if name in counters:  # both of its names in one call
+                        again = {**(again or {}), name: value}
+                        continue
+                counts[name] = counts.get(name, 0) + value
+                body += f",{quote(name)}:{value}" if body else f"{quote(name)}:{value}"
+            if body:
+                epoch = f',"x":{self._epoch}' if self._epoch else ""
+                self._write(f'"e":"add","c":{{{body}}}{epoch}')
+            if again:
+                self.add(**again)
 
     @guarded("run.note")
     def note(self, text: object) -> None:
@@ -285,10 +289,6 @@ class Recorder(ABC):
     def trace_id(self) -> int:
         """The trace of its span; 0: none."""
 
-    @abstractmethod
-    def departed(self) -> Home:
-        """Return something small that stands for it after its end."""
-
     @property
     @abstractmethod
     def job_uid(self) -> str:
@@ -321,12 +321,12 @@ class Recorder(ABC):
         pen = self._pen
         if pen is None:
             return
-        if pen[0] != _getpid():
+        if pen[0] != _told[0]:
             pen = self._pen = self._other_pen()
         self._runtime.append(f'{{{pen[1]},"q":{pen[2]()},"t":{at_ns or _clock.now_ns()},{body}}}')
 
     def _other_pen(self) -> Pen:
         """Return a pen for a process that did not open this run: its events have a writer id of their own."""
-        pid = _getpid()
+        pid = _pid()
         writer = f"{self.uid}.{self._runtime.uid_prefix(pid)}{_pens():x}"
         return pid, f'"w":"{writer}","p":"{self.uid}"', count().__next__

@@ -6,12 +6,13 @@ decorator, the ``with`` block and the ``async with`` block.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from jobspan.exceptions import UsageError
+from jobspan.runs.current import before, lane, live_run
 from jobspan.runs.handle import RunHandle
 from jobspan.runs.inert import Reentry
 from jobspan.runs.job_plan import QUEUE, SKIP, plan_of
@@ -28,21 +29,22 @@ H = TypeVar("H", bound=RunHandle)
 ClientSource = str | Callable[..., Any]
 
 
-class _Entry:
-    """One entering of a ``with`` block; entries of a context stand on each other."""
+class _Aside:
+    """An entering that made no run of its own current: of a run that records nothing, or goes on."""
 
-    __slots__ = ("below", "left", "run", "scope")
+    __slots__ = ("around", "below", "left", "run", "scope")
 
-    def __init__(self, scope: Scope[Any], run: RunHandle | Reentry, below: _Entry | None) -> None:
+    def __init__(self, scope: Scope[Any], run: RunHandle | Reentry, below: _Aside | None) -> None:
         self.scope = scope
         self.run = run
+        self.around = live_run()
         self.below = below
         self.left = False
 
 
-_top: ContextVar[_Entry | None] = ContextVar("jobspan_entry", default=None)
-_entered: dict[_Entry, None] = {}
-"""Blocks that are open: looked into only where one is left in another context."""
+_asides: ContextVar[_Aside | None] = ContextVar("jobspan_aside", default=None)
+_entered: dict[RunHandle, None] = {}
+"""Runs whose blocks are open. It holds them: a block may be left where its context is not."""
 
 _decorators: list[Callable[[Any, Any], Any]] = []
 
@@ -73,7 +75,10 @@ class Scope(Generic[H]):
         return cast("Callable[P, R]", _decorators[0](function, self))
 
     def __enter__(self) -> H:
-        return self.enter_run(self.new_run())
+        run = self.new_run()
+        entered: H = run.__enter__()
+        self._remember(run)
+        return entered
 
     def enter_run(self, run: H) -> H:
         """Enter a run of this scope; the block that is left next leaves it."""
@@ -82,15 +87,21 @@ class Scope(Generic[H]):
         return entered
 
     def _remember(self, run: H) -> None:
-        entry = _Entry(self, run, _top.get())
-        _entered[entry] = None
-        _top.set(entry)
+        if run._activation is None:
+            _asides.set(_Aside(self, run, _asides.get()))
+        else:
+            run.scope = self
+            _entered[run] = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        entry = self._leave()
-        return None if entry is None else entry.run.__exit__(kind, error, trace)
+        run = live_run()
+        if run is None or run.scope is not self or _asides.get() is not None or run not in _entered:
+            found = self._leave()
+            return None if found is None else found.__exit__(kind, error, trace)
+        del _entered[run]
+        return run.__exit__(kind, error, trace)
 
     async def __aenter__(self) -> H:
         return await self.aenter_run(self.new_run())
@@ -104,25 +115,43 @@ class Scope(Generic[H]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        entry = self._leave()
-        return None if entry is None else await entry.run.__aexit__(kind, error, trace)
+        found = self._leave()
+        return None if found is None else await found.__aexit__(kind, error, trace)
 
-    def _leave(self) -> _Entry | None:
-        """Take off the innermost entry of this context that this scope made, else its latest one anywhere."""
-        top = entry = _top.get()
-        while entry is not None and (entry.scope is not self or entry.left):
-            entry = entry.below
-        if entry is None:
-            entry = next((one for one in reversed(list(_entered)) if one.scope is self), None)
-        if entry is None:
-            return None
-        entry.left = True
-        _entered.pop(entry, None)
-        if top is not None and top.left:
+    def _leave(self) -> RunHandle | Reentry | None:
+        """Take off what this scope has entered last: in this context, else on this thread, else anywhere."""
+        run, aside = self._innermost(), self._innermost_aside()
+        if aside is not None and (run is None or any(each is run for each in _stack(aside.around))):
+            aside.left = True
+            top = _asides.get()
             while top is not None and top.left:
                 top = top.below
-            _top.set(top)
-        return entry
+            _asides.set(top)
+            return aside.run
+        if run is None:
+            mine = [each for each in reversed(list(_entered)) if each.scope is self]
+            here = lane()
+            run = next((each for each in mine if each.lane == here), mine[0] if mine else None)
+        if run is not None:
+            _entered.pop(run, None)
+        return run
+
+    def _innermost(self) -> RunHandle | None:
+        return next((run for run in _stack(live_run()) if run.scope is self and run in _entered), None)
+
+    def _innermost_aside(self) -> _Aside | None:
+        aside = _asides.get()
+        while aside is not None and (aside.scope is not self or aside.left):
+            aside = aside.below
+        return aside
+
+
+def _stack(run: RunHandle | None) -> Iterator[RunHandle]:
+    """Yield a run and those that were current before it, as far as they have not been left."""
+    while run is not None:
+        yield run
+        activation = run._activation
+        run = None if activation is None else before(activation[0])
 
 
 class JobScope(Scope[JobRun]):
@@ -180,7 +209,7 @@ class JobScope(Scope[JobRun]):
 class ClientRunScope(Scope[ClientRun]):
     """What ``client_run(...)`` and ``j.client(...)`` return."""
 
-    __slots__ = ("_attempt", "_client_id", "_implicit", "_job", "_limits", "_part", "source")
+    __slots__ = ("_attempt", "_client_id", "_implicit", "_job", "_limits", "_part", "_said", "source")
 
     def __init__(
         self,
@@ -206,6 +235,20 @@ class ClientRunScope(Scope[ClientRun]):
         self._attempt = whole_number(attempt, "attempt", 1)
         self._implicit = implicit_job
         self._job = job
+        self._said = self._options()
+
+    def _options(self) -> dict[str, Any]:
+        """Return what `new_client_run` is told: only what is not usual."""
+        said: dict[str, Any] = {} if self._implicit else {"implicit": None}
+        if self._timeout is not None:
+            said["timeout_seconds"] = self._timeout
+        if self._part:
+            said["part"] = self._part
+        if self._attempt != 1:
+            said["attempt"] = self._attempt
+        if self._limits is not None:
+            said["limits"] = self._limits
+        return said
 
     def __repr__(self) -> str:
         return f"client_run({self._client_id if self.source is None else self.source!r})"
@@ -214,7 +257,7 @@ class ClientRunScope(Scope[ClientRun]):
         """Return a scope like this one that takes its client from `source`."""
         scope = ClientRunScope(source=source, implicit_job=self._implicit, job=self._job)
         scope._timeout, scope._part, scope._attempt = self._timeout, self._part, self._attempt
-        scope._limits = self._limits
+        scope._limits, scope._said = self._limits, self._said
         return scope
 
     def new_run(self) -> ClientRun:
@@ -225,21 +268,13 @@ class ClientRunScope(Scope[ClientRun]):
         """
         if self.source is not None:
             raise UsageError('a with block needs a client id: with client_run("Guy-Wilson"):')
-        return self.run_for(self._client_id, "client_run")
+        run = new_client_run(self._client_id, self._job, **self._said)
+        return run  # type: ignore[return-value] # a `Reentry` gives the run it goes on with
 
     def run_for(self, client_id: object, function_name: str) -> ClientRun:
         """Return a fresh client run for a client id that came with a call."""
-        run = new_client_run(
-            client_id,
-            self._job,
-            timeout_seconds=self._timeout,
-            part=self._part,
-            attempt=self._attempt,
-            implicit=function_name if self._implicit else None,
-            where=function_name,
-            limits=self._limits,
-        )
-        return cast("ClientRun", run)
+        run = new_client_run(client_id, self._job, function_name, **self._said)
+        return run  # type: ignore[return-value]
 
 
 class OperationScope(Scope[Operation]):

@@ -26,7 +26,7 @@ class Bucket:
 
     def home(self) -> Home | None:
         """Return the job, made when none is there for the jobs that are open; None: nothing is recorded."""
-        jobs = frozenset(home.uid for home in list(roster.open.values()) if home.level == "job")
+        jobs = frozenset(home.uid for home in roster.open() if home.level == "job")
         if self._home is not None and not jobs.isdisjoint(self._jobs):
             return self._home
         with _OPENING:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import random
 
-from jobspan.journal.process import pid
+from jobspan.journal.process import pid, told
 
 _pid = pid()
 _draw_bits = random.Random(os.urandom(32)).getrandbits
@@ -32,7 +32,7 @@ if hasattr(os, "register_at_fork"):
 
 def new_span_id() -> int:
     """Return a random 64-bit id, never 0 (OpenTelemetry's invalid id)."""
-    if pid() != _pid:
+    if told[0] != _pid:
         reseed()
     return _draw_bits(64) or new_span_id()
 

@@ -12,12 +12,13 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import get_current_span
+from opentelemetry.trace import Span
 
 from jobspan import _clock
 from jobspan._guard import guard, guarded
 from jobspan.spans import names
 from jobspan.spans.attempt import Tell, attempt
+from jobspan.spans.context import SPAN_KEY, current_context
 from jobspan.spans.feed import QUEUE_SIZE, ExporterFeed
 from jobspan.spans.identifier import new_span_id, new_trace_id
 from jobspan.spans.lineage import valid_context
@@ -83,11 +84,11 @@ class SpanPipeline:
     def start_span(
         self,
         name: str,
-        *,
         parent: Context | None = None,
         start_ns: int | None = None,
         attributes: AttributeSource | None = None,
         owned: bool = False,
+        span_id: int = 0,
     ) -> RunSpan:
         """Start a span under the current span of `parent` (default: the current context), or a new trace.
 
@@ -97,16 +98,18 @@ class SpanPipeline:
             start_ns: Nanoseconds since the epoch; default now.
             attributes: The run's own; a callable is called only when somebody looks.
             owned: The span ends by `finish` alone.
+            span_id: Its id, from `new_span_id`; 0: a new one.
         """
         if start_ns is None:
             start_ns = _clock.now_ns()
-        current = get_current_span(parent)
+        span_id = span_id or new_span_id()
+        current = (current_context() if parent is None else parent).get(SPAN_KEY)
         if type(current) is RunSpan:
-            span = RunSpan(self, name, current.trace_id, new_span_id(), current, start_ns, attributes, owned)
+            span = RunSpan(self, name, current._trace_id, span_id, current, start_ns, attributes, owned)
         else:
-            up = valid_context(current)
+            up = valid_context(current) if isinstance(current, Span) else None
             trace_id = new_trace_id() if up is None else up.trace_id
-            span = RunSpan(self, name, trace_id, new_span_id(), up, start_ns, attributes, owned)
+            span = RunSpan(self, name, trace_id, span_id, up, start_ns, attributes, owned)
         for processor in self._processors:
             with _ON_START:
                 processor.on_start(span, parent_context=parent)  # type: ignore[arg-type] # has all a Span has

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from jobspan.model.usage.fact import UsageFact
 
 _KEPT_CLOSED = 4_096
+
+Remains = tuple[Any, ...]
+"""What is kept of a run that ended: what makes a small home of it, and that call's arguments."""
 
 
 class Purse(Protocol):
@@ -40,10 +43,6 @@ class Home(Protocol):
     @property
     def trace_id(self) -> int:
         """The trace of its span; 0: none."""
-        ...
-
-    def departed(self) -> Home:
-        """Return something small that stands for it after its end."""
         ...
 
     @property
@@ -96,40 +95,60 @@ class Roster:
         """Gives the innermost run of the context of the caller; set by who keeps that context."""
         self.bucket: Callable[[], Home | None] = _nowhere
         """Gives the job for calls that could be of several jobs; set by who opens jobs."""
-        self.open: weakref.WeakValueDictionary[int, Home] = weakref.WeakValueDictionary()
-        """Weak: a run that was abandoned without being left must not stay open here for ever."""
         self.is_empty = True
-        """Whether no run was opened here so far."""
-        self._closed: dict[int, Home] = {}
-        self._closed_before: dict[int, Home] = {}
+        """Whether no run was opened here so far; set by who writes `opened`."""
+        self.is_asked = False
+        """Whether a span processor is there that looks for the runs spans belong to."""
+        self.opened: dict[int, weakref.ref[Any]] = {}
+        """The runs that are open, by the ids of their spans, in order; written as a run opens.
 
-    def opened(self, span_id: int, home: Home) -> None:
-        """Note a run that opened."""
-        self.open[span_id] = home
-        self.is_empty = False
+        Weak: a run that was abandoned without being left must not stay open here for ever.
+        """
+        self._closed: dict[int, Remains] = {}
+        self._closed_before: dict[int, Remains] = {}
 
-    def closed(self, span_id: int) -> None:
-        """Note that a run closed; spans that end later still find it for a while."""
-        home = self.open.pop(span_id, None)
-        if home is None:
+    def closed(self, span_id: int, remains: Remains) -> None:
+        """Note that a run closed; spans that end later still find it for a while, made anew of `remains`."""
+        if self.opened.pop(span_id, None) is None:
             return
-        if len(self._closed) >= _KEPT_CLOSED:
-            self._closed_before, self._closed = self._closed, {}
-        self._closed[span_id] = home.departed()
+        closed = self._closed
+        if len(closed) >= _KEPT_CLOSED:
+            self._closed_before, closed = closed, {}
+            self._closed = closed
+        closed[span_id] = remains
+
+    def open(self) -> list[Home]:
+        """Return the runs that are open, in the order they were opened; forget those that were abandoned."""
+        homes: list[Home] = []
+        for span_id, known in list(self.opened.items()):
+            home = known()
+            if home is None:
+                self.opened.pop(span_id, None)
+            else:
+                homes.append(home)
+        return homes
 
     def forget(self) -> None:
         """Forget all runs."""
-        self.open.clear()
+        self.opened.clear()
         self._closed, self._closed_before = {}, {}
         self.is_empty = True
 
     def by_span(self, span_id: int) -> Home | None:
         """Return the run whose own span this is."""
-        return self.open.get(span_id) or self._closed.get(span_id) or self._closed_before.get(span_id)
+        known = self.opened.get(span_id)
+        home: Home | None = None if known is None else known()
+        if home is not None:
+            return home
+        remains = self._closed.get(span_id) or self._closed_before.get(span_id)
+        if remains is None:
+            return None
+        departed: Home = remains[0](*remains[1:])
+        return departed
 
     def last_resort(self) -> tuple[Home | None, str]:
         """Return where a call goes that no run can be found for: the bucket, if any job is open here."""
-        if any(home.level == "job" for home in list(self.open.values())):
+        if any(home.level == "job" for home in self.open()):
             return self.bucket(), "job"
         return None, ""
 
@@ -139,7 +158,7 @@ class Roster:
         With it, how that was found: "only" or "job". None where several jobs are open (then there is the
         `bucket`), or none is.
         """
-        homes = list(self.open.values())
+        homes = self.open()
         clients = {home.client_key: home for home in homes if home.level == "client_run"}
         if len(clients) == 1:
             return next(iter(clients.values())), "only"

@@ -44,22 +44,12 @@ class RunSpan(Span, ReadFace):
     and sets it OK) cannot end a run early.
     """
 
-    __slots__ = (
-        "_claim",
-        "_content",
-        "_end_ns",
-        "_exact_context",
-        "_final",
-        "_label",
-        "_owned",
-        "_pipeline",
-        "_ready",
-        "_source",
-        "_span_id",
-        "_start_ns",
-        "_trace_id",
-        "_up",
-    )
+    # What most spans never change stands here, not in `__init__`: that runs for each client.
+    _end_ns: int | None = None
+    _content: SpanContent | None = None
+    _exact_context: SpanContext | None = None
+    _final: tuple[AttributeSource | None, Status] | None = None
+    _ready: ReadableSpan | None = None
 
     def __init__(  # pyright: ignore[reportMissingSuperCall] - the SDK's constructor is what we save
         self,
@@ -80,18 +70,12 @@ class RunSpan(Span, ReadFace):
         self._start_ns = start_ns
         self._source = source
         self._owned = owned
-        self._claim = True
-        self._end_ns: int | None = None
-        self._content: SpanContent | None = None
-        self._exact_context: SpanContext | None = None
-        self._final: tuple[AttributeSource | None, Status] | None = None
-        self._ready: ReadableSpan | None = None
 
     # -- ending
 
     def end(self, end_time: int | None = None) -> None:
         """End the span at `end_time` (ns since the epoch, default now); later calls are ignored."""
-        if not self._owned and self._take_end(end_time):
+        if not self._owned and self.take_end(end_time):
             self._pipeline.deliver(self)
 
     def finish(
@@ -118,20 +102,19 @@ class RunSpan(Span, ReadFace):
         """
         pipeline = self._pipeline
         if not pipeline.active:
-            self._take_end(end_ns)
+            self.take_end(end_ns)
             return
         if self._end_ns is None:
             final = self._last_word(attributes, error, status_ok, message)
-            if self._take_end(end_ns, final):
+            if self.take_end(end_ns, final):
                 pipeline.deliver(self)
 
-    def _take_end(
+    def take_end(
         self, end_ns: int | None, final: tuple[AttributeSource | None, Status] | None = None
     ) -> bool:
         """Claim the one end of this span; True for exactly one caller."""
-        try:
-            del self._claim  # one C call: of two threads only one can delete the slot
-        except AttributeError:
+        mine = object()
+        if self.__dict__.setdefault("_claim", mine) is not mine:  # one C call: one of two threads gets it
             return False
         self._final = final
         self._end_ns = _clock.now_ns() if end_ns is None else end_ns

@@ -69,13 +69,15 @@ class UsageSpanProcessor(SpanProcessor):
             add = getattr(provider, "add_span_processor", None)
             if add is None:
                 return False
+            roster.is_asked = True
             self._providers.add(provider)
             add(self)
             return True
         return False
 
     def on_start(self, span: Span, parent_context: Any = None) -> None:
-        """Do nothing: all is read when the span ends."""
+        """Say that somebody looks for runs; all is read when the span ends."""
+        roster.is_asked = True
 
     def on_end(self, span: ReadableSpan) -> None:
         """Book what the span says of an LLM call, if it says anything."""
@@ -159,7 +161,7 @@ class UsageSpanProcessor(SpanProcessor):
                 home, by = roster.last_resort()
                 if home is None:
                     return
-        text = fact_json(home or next(iter(roster.open.values()), None), fact)
+        text = fact_json(home or next(iter(roster.open()), None), fact)
         if home is not None:
             _book(home, text, by, fact)
             if path:
