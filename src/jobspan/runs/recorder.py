@@ -22,7 +22,7 @@ from jobspan.model.event import write_event
 from jobspan.model.numbers import Sums
 from jobspan.runs.counting import mark_counted, uncounted
 from jobspan.runs.naming import key_of, line_of, name_text, said, text_of
-from jobspan.runs.usage import NOTHING, book_reading, usage_reading
+from jobspan.runs.usage import NOTHING, book_reading, plain_usage, usage_reading
 
 if TYPE_CHECKING:
     from jobspan._composition import Runtime
@@ -32,6 +32,7 @@ _pid, _told = process.pid, process.told
 _pens = count().__next__
 _LOGGING = guarded("run.log")
 _ADDING = guarded("run.add")
+_RECORDING = guarded("run.record_usage")
 
 Pen = tuple[int, str, Callable[[], int]]
 """Who writes: the process, the start of each event with the writer id in it, and its next number.
@@ -144,7 +145,6 @@ class Recorder:
         for note in notes:
             self.note(note)
 
-    @guarded("run.record_usage", after=_stop_above_budget)
     def record_usage(
         self,
         response: object = NOTHING,
@@ -179,11 +179,19 @@ class Recorder:
             BudgetExceeded: It is booked, and more than ``max_tokens=`` or ``max_cost_usd=``.
         """
         numbers = (input_tokens, output_tokens, cached_tokens, reasoning_tokens)
-        reading, problems = usage_reading(response, numbers, model, provider, id, cost_usd)
-        if reading is not None:
-            book_reading(self, reading)
-        for problem in problems:
-            self.note(problem)
+        with _RECORDING:
+            plain = None
+            if response is NOTHING and id is None and cost_usd is None and self.budget is None:
+                plain = plain_usage(self, *numbers, model, provider)
+            if plain is not None:
+                self._write(plain)
+            else:
+                reading, problems = usage_reading(response, numbers, model, provider, id, cost_usd)
+                if reading is not None:
+                    book_reading(self, reading)
+                for problem in problems:
+                    self.note(problem)
+        _stop_above_budget(self)
 
     @guarded("run.record_cost", after=_stop_above_budget)
     def record_cost(self, source: str, usd: object, *, id: object = None) -> None:

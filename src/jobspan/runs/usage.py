@@ -12,10 +12,12 @@ from opentelemetry.trace import get_current_span
 
 from jobspan._guard import guarded
 from jobspan.model.counters import clean_count, clean_money
+from jobspan.model.usage.attribute import OWN_SCOPE
 from jobspan.model.usage.fact import UsageFact
-from jobspan.model.usage.number import dollars
+from jobspan.model.usage.number import LARGEST_COUNT, dollars
 from jobspan.model.usage.response import Reading, given_usage, is_apify_run, read_response
 from jobspan.runs.naming import said
+from jobspan.spans.context import SPAN_KEY, current_context
 from jobspan.spans.roster import Home, roster
 from jobspan.spans.span import RunSpan
 from jobspan.spans.usage import fact_json, usage_processor
@@ -24,7 +26,60 @@ NOTHING: Final[Any] = object()
 """Stands for a response that was not given: None is one that a call may have returned."""
 
 _COUNTS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
+_LONGEST_NAME = 200
 _PLACE = guarded("usage.place")
+
+
+def plain_usage(
+    home: Home,
+    prompt: object,
+    completion: object,
+    cached: object,
+    reasoning: object,
+    model: object,
+    provider: object,
+) -> str | None:
+    """Return the event of a call of which no more is known than its numbers, as `book_reading` writes it.
+
+    A tenth of the time of that, for whoever records each call by hand. None: it is not so plain.
+    """
+    span = current_context().get(SPAN_KEY)
+    if type(span) is not RunSpan or type(prompt) is not int or not 0 <= prompt <= LARGEST_COUNT:
+        return None
+    if completion is None:
+        completion = 0
+    elif type(completion) is not int or not 0 <= completion <= LARGEST_COUNT:
+        return None
+    trace, parent = span.hex_ids
+    rest = ""
+    if cached is not None:
+        if type(cached) is not int or not 0 <= cached <= prompt:
+            return None
+        rest += f',"cr":{cached}'
+    if reasoning is not None:
+        if type(reasoning) is not int or not 0 <= reasoning <= completion:
+            return None
+        rest += f',"re":{reasoning}'
+    named = _plain_names(home, model, provider)
+    if named is None:
+        return None
+    return (
+        f'"e":"usage","u":{{"t":"{trace}","s":"","b":0,"e":0,"p":"{parent}","in":{prompt},"out":{completion}'
+        f'{rest},"sc":"{OWN_SCOPE}"{named},"h":true}}'
+    )
+
+
+def _plain_names(home: Home, model: object, provider: object) -> str | None:
+    said = ""
+    if model is not None:
+        if type(model) is not str or not 0 < len(model) <= _LONGEST_NAME:
+            return None
+        said = f',"m":{quote(home.clean_name(model))}'
+    if provider is not None:
+        if type(provider) is not str or not 0 < len(provider) <= _LONGEST_NAME:
+            return None
+        said += f',"pr":{quote(home.clean_name(provider))}'
+    return said
 
 
 def usage_reading(

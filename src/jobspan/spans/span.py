@@ -48,6 +48,7 @@ class RunSpan(Span, ReadFace):
     _end_ns: int | None = None
     _content: SpanContent | None = None
     _exact_context: SpanContext | None = None
+    _hex_ids: tuple[str, str] | None = None
     _final: tuple[AttributeSource | None, Status] | None = None
     _ready: ReadableSpan | None = None
 
@@ -250,6 +251,14 @@ class RunSpan(Span, ReadFace):
     def span_id(self) -> int:
         """The 64-bit id of this span."""
         return self._span_id
+
+    @property
+    def hex_ids(self) -> tuple[str, str]:
+        """The ids of the trace and of this span as they are written."""
+        ids = self._hex_ids
+        if ids is None:
+            ids = self._hex_ids = (f"{self._trace_id:032x}", f"{self._span_id:016x}")
+        return ids
 
     @property
     def name(self) -> str:

@@ -300,7 +300,8 @@ def _rarely_said(fact: UsageFact) -> str:
     rare = {"c": fact.cost, "r": fact.role, "me": fact.metered, "h": fact.manual, "n": fact.requests}
     usual = {"c": None, "r": LLM, "me": True, "h": False, "n": 1}
     given = {key: value for key, value in rare.items() if value != usual[key]}
-    return json.dumps({key: str(value) if key == "c" else value for key, value in given.items()})[1:-1]
+    said = {key: str(value) if key == "c" else value for key, value in given.items()}
+    return json.dumps(said, separators=(",", ":"))[1:-1]
 
 
 def _leave(booked: list[Booked]) -> None:
