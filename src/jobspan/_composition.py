@@ -9,8 +9,6 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import trace
-
 from jobspan import _clock
 from jobspan._delivery import Deliveries
 from jobspan._describe import describe
@@ -22,6 +20,7 @@ from jobspan._metrics import Metrics
 from jobspan._settings import Settings
 from jobspan._unwritten import Backlog, header
 from jobspan.exceptions import UsageError
+from jobspan.journal import process
 from jobspan.journal.claim import RunIdClaims, next_provisional
 from jobspan.journal.identity import current as current_process
 from jobspan.journal.place import Place
@@ -30,6 +29,7 @@ from jobspan.ledger.ledger import Ledger
 from jobspan.ledger.trouble import BusyLedgerError
 from jobspan.model.event import write_event
 from jobspan.model.run_id import format_run_id, provisional_run_id
+from jobspan.spans.context import watched_globals
 from jobspan.spans.pipeline import SpanPipeline
 from jobspan.spans.usage import usage_processor
 
@@ -75,14 +75,13 @@ class Runtime:
             resource_attributes=resource_attributes,
             redact=self.redact,
         )
-        self.watched: object = None
-        """The global tracer provider that was asked to tell of LLM calls."""
+        self.ready: tuple[int, object, str] = (-1, None, "")
+        """What `make_ready` returned last."""
         if tracer_provider is not None and not usage_processor.attach(tracer_provider):
             raise UsageError(
                 f"tracer_provider={tracer_provider!r}: give a TracerProvider of the OpenTelemetry SDK"
             )
-        self.prefix = (0, "")
-        """A process, and the first half of the uids of parts opened in it."""
+        self._prefix = (0, "")
         self.metrics = Metrics()
         self.keeper = Keeper(
             self.ledger,
@@ -112,9 +111,9 @@ class Runtime:
 
     def uid_prefix(self, pid: int) -> str:
         """Return the first half of the uids of parts opened in process `pid`."""
-        known = self.prefix
+        known = self._prefix
         if known[0] != pid:
-            known = self.prefix = (pid, current_process().uid[:8])
+            known = self._prefix = (pid, current_process().uid[:8])
         return known[1]
 
     def new_run_id(self, start_ns: int) -> str:
@@ -130,14 +129,20 @@ class Runtime:
             start_ns // 1_000_000_000, lambda second: format_run_id(second * 1_000_000_000, zone)
         )
 
-    def watch_spans(self) -> None:
-        """Have the global tracer provider tell of LLM calls, if there is one; it may be set at any time."""
-        provider = getattr(trace, "_TRACER_PROVIDER", self)
-        if provider is self:
-            provider = trace.get_tracer_provider()
-        if provider is not None and provider is not self.watched:
-            self.watched = provider
+    def make_ready(self) -> tuple[int, object, str]:
+        """Have what runs of this process need: the background thread, and who tells of LLM calls.
+
+        Asked for again when the global tracer provider has changed: it may be set at any time.
+
+        Returns:
+            The process, its global tracer provider, and the first half of the uids of parts opened in it.
+        """
+        self.keeper.start()
+        pid, provider = process.pid(), watched_globals()._TRACER_PROVIDER
+        if provider is not None and provider is not self.ready[1]:
             usage_processor.attach(provider)
+        self.ready = (pid, provider, self.uid_prefix(pid))
+        return self.ready
 
     def emit(self, event: Mapping[str, Any]) -> None:
         """Write one event about a run that is held by no block; it is durable on return."""

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from weakref import ref
 
-from opentelemetry import trace as otel_trace
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
@@ -31,7 +30,7 @@ from jobspan.runs.measuring import tell_metrics
 from jobspan.runs.naming import said
 from jobspan.runs.recorder import Recorder
 from jobspan.runs.telling import Telling
-from jobspan.spans.context import attach
+from jobspan.spans.context import attach, watched_globals
 from jobspan.spans.identifier import new_span_id
 from jobspan.spans.roster import Home, Remains, roster
 from jobspan.spans.span import RunSpan
@@ -44,9 +43,8 @@ if TYPE_CHECKING:
     from jobspan.runs.option import Duration
     from jobspan.runs.scope import OperationScope
 
-_pid, _told = process.pid, process.told
-_globals: Any = otel_trace if hasattr(otel_trace, "_TRACER_PROVIDER") else None
-"""Holds the global tracer provider: the public function takes a microsecond."""
+_told = process.told
+_globals: Any = watched_globals()
 _STARTING = guarded("run.start")
 _ENDING = guarded("run.finish")
 _CONTEXT = guarded("run.context")
@@ -282,11 +280,10 @@ class RunHandle(Telling):
         runtime, parent = self._runtime, self.parent
         if self.implicit is not None:
             self.implicit.start()
-        pid = self._home = _told[0] or _pid()
-        if runtime.keeper.pid != pid:
-            runtime.keeper.start()
-        if _globals is None or _globals._TRACER_PROVIDER is not runtime.watched:
-            runtime.watch_spans()
+        pid, provider, prefix = runtime.ready
+        if pid != _told[0] or provider is not _globals._TRACER_PROVIDER:
+            pid, provider, prefix = runtime.make_ready()
+        self._home = pid
         now = _clock.now_ns()
         number = self._number = new_span_id()
         with _SPAN:
@@ -295,9 +292,6 @@ class RunHandle(Telling):
                 under = set_span_in_context(parent.span)  # opened by its handle, in another context
             source = self.attribute_source()
             self.span = runtime.pipeline.start_span(self._span_name, under, now, source, True, number)
-        known, prefix = runtime.prefix
-        if known != pid:
-            prefix = runtime.uid_prefix(pid)
         uid = self.uid = f"{prefix}{number:016x}"
         self._pen = (pid, f'"w":"{uid}"', count(1).__next__)
         roster.opened[number] = ref(self)
