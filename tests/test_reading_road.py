@@ -63,7 +63,7 @@ def test_the_five_files_are_passed_in_the_order_the_page_tells(road: list[tuple[
 def test_the_functions_the_page_names_are_called(road: list[tuple[str, str]]) -> None:
     for hop in (
         ("runs/opening.py", "new_client_run"),
-        ("runs/handle.py", "start"),
+        ("runs/handle.py", "_start"),
         ("journal/writer.py", "append"),
         ("runs/handle.py", "finish"),
         ("ledger/folder.py", "fold"),

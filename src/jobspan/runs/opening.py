@@ -156,17 +156,23 @@ def new_client_run(
             run.first_note = clean.note
         if attempt != 1:
             run.try_number(attempt)
-        if home is not None and home.resumption is not None:
-            home.resumption.assign(run)
-            run.asked_since_ns = home.asked_since_ns
-        if home is not None and home.delivered is not None:
-            home.delivered.assign(run)
+        if home is not None and (home.resumption is not None or home.delivered is not None):
+            _place(run, home)
         if timeout_seconds is not None:
             set_deadline(run, timeout_seconds)
         if limits is not None:
             limit_spend(run, limits)
         return run
     return inert_client_run(client, job)
+
+
+def _place(run: ClientRun, job: JobRun) -> None:
+    """Say which part of what came before in its job a fresh client run is."""
+    if job.resumption is not None:
+        job.resumption.assign(run)
+        run.asked_since_ns = job.asked_since_ns
+    if job.delivered is not None:
+        job.delivered.assign(run)
 
 
 def _owner(home: JobRun | None, implicit: str | None) -> Runtime | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Span, SpanContext
@@ -114,8 +114,8 @@ class RunSpan(Span, ReadFace):
         self, end_ns: int | None, final: tuple[AttributeSource | None, Status] | None = None
     ) -> bool:
         """Claim the one end of this span; True for exactly one caller."""
-        mine = object()
-        if self.__dict__.setdefault("_claim", mine) is not mine:  # one C call: one of two threads gets it
+        mine, claims = object(), cast("dict[str, object]", self.__dict__)
+        if claims.setdefault("_claim", mine) is not mine:  # one C call: one of two threads gets it
             return False
         self._final = final
         self._end_ns = _clock.now_ns() if end_ns is None else end_ns
