@@ -65,7 +65,7 @@ def test_a_token_brings_the_run_to_the_base_of_a_process_with_an_empty_ledger(
     for _ in range(2):
         run(there, deliver, JOBSPAN_TOKEN_KEY=KEY, **settings(server))
     _, clients = shown(server)
-    assert clients == {"Guy-Wilson": ("Completed", 180)}
+    assert clients == {"Guy-Wilson": ("Completed", 90)}
     assert not rows(server, JOBS), "a job is shown by the ledger that opened it; only its run was named"
     (row,) = rows(server, CLIENT_RUNS)
     assert [f"{job['run_id']}-Guy-Wilson" for job in jobs(there)] == [row["Run ID"]]
