@@ -58,7 +58,7 @@ class Runtime:
         self.enabled = settings.mode != "disabled"
         place = Place(settings.ledger)
         sizes = {} if segment_bytes is None else {"segment_bytes": segment_bytes}
-        self.journal = JournalWriter(place, header, **sizes)
+        self.journal = JournalWriter(place, header, maps=settings.journal == "mapped", **sizes)
         self.append = self.journal.append
         self.live = LiveRuns(self)
         self.limited: dict[str, weakref.ref[Any]] = {}

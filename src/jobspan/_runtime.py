@@ -99,7 +99,7 @@ def configure(
         tracer_provider: A tracer provider of the OpenTelemetry SDK whose spans tell of LLM calls; the
             global one is found by itself.
         **settings: The settings of `jobspan._settings.Settings`: ledger, mode, strict, timezone,
-            durability, exit_flush, relay, airtable, handle_signals, token_key.
+            durability, journal, exit_flush, relay, airtable, handle_signals, token_key.
 
     Raises:
         UsageError: An unknown setting.

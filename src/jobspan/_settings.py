@@ -19,6 +19,7 @@ from jobspan.model.secret import Secret
 
 MODES = ("online", "offline", "disabled")
 DURABILITIES = ("process", "power")
+JOURNALS = ("mapped", "write")
 RELAYS = ("thread", "off")
 _PREFIX = "JOBSPAN_"
 _AIRTABLE_VARIABLES = {
@@ -41,6 +42,8 @@ class Settings:
         strict: Raise jobspan's own errors instead of counting them (for tests).
         timezone: The zone of run ids and notes.
         durability: process: survives any death of the process; power: a power cut, too (job open and close).
+        journal: mapped: events are copied into memory that is the file, where the file system allows;
+            write: each is a system call.
         exit_flush: At most so many seconds are spent at exit on folding, exporting and delivering.
         relay: thread: this process delivers what waits, on a thread of its own; off: another one does.
         airtable: What is set about Airtable, read by `jobspan.airtable.settings`; the token as a `Secret`.
@@ -53,6 +56,7 @@ class Settings:
     strict: bool = False
     timezone: tzinfo = UTC
     durability: str = "process"
+    journal: str = "mapped"
     exit_flush: float = 2.0
     relay: str = "thread"
     airtable: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -155,6 +159,7 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "strict": _truth,
     "timezone": _zone,
     "durability": _word(DURABILITIES),
+    "journal": _word(JOURNALS),
     "exit_flush": _seconds,
     "relay": _word(RELAYS),
     "airtable": _airtable,

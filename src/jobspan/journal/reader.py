@@ -70,6 +70,15 @@ def last_seen_ns(path: Path) -> int:
     return os.stat(path).st_mtime_ns
 
 
+def within(path: Path, offset: int) -> int:
+    """Return `offset`, or 0 where somebody cut the journal `path` short: events read again are known.
+
+    Raises:
+        OSError: The journal is not there.
+    """
+    return offset if offset <= os.stat(path).st_size else 0
+
+
 def read(path: Path, offset: int, limit_bytes: int, *, owner_gone: bool = False) -> Chunk:
     """Return the events from `offset` on, out of about `limit_bytes` bytes (more for a larger event).
 

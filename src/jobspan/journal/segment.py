@@ -157,8 +157,11 @@ class Segment:
             return "its descriptor was closed and taken by other code"
         if not status.st_nlink:
             return "it was deleted"
-        if self._room is not None and (fate := self._room.fate(status)):
-            return fate
+        if self._room is not None:
+            if fate := self._room.fate(status):
+                return fate
+        elif status.st_size < self.size:
+            return "it was cut short"
         try:
             there = os.stat(self.path, follow_symlinks=False)
         except FileNotFoundError:

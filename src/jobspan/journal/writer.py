@@ -51,6 +51,7 @@ class JournalWriter:
             process that opens the segment; must not append.
         segment_bytes: Size beyond which the next segment is begun. Mapped ones start smaller and grow to it.
         buffer_bytes: How much may wait in memory while the disk refuses.
+        maps: Map segments into memory where that is safe; else each event is a system call.
     """
 
     def __init__(
@@ -60,11 +61,13 @@ class JournalWriter:
         *,
         segment_bytes: int = 16 * 1024 * 1024,
         buffer_bytes: int = 8 * 1024 * 1024,
+        maps: bool = True,
     ) -> None:
         self._place = place
         self._header = header
         self._segment_bytes = segment_bytes
         self._buffer_bytes = buffer_bytes
+        self._maps = maps
         self._segment = NOWHERE  # where to write without a second thought; NOWHERE while there is trouble
         self._check_at = 0.0
         self._states: dict[int, WriterState] = {}
@@ -293,7 +296,7 @@ class JournalWriter:
         path = self._place.journal / f"{state.stem}-{next(state.numbers):06d}{SUFFIX}"
         first = encode(header)
         room = 0
-        if mapping.is_safe(self._place.journal):
+        if self._maps and mapping.is_safe(self._place.journal):
             room = max(min(state.room_bytes, self._segment_bytes), len(first) + record_bytes)
         segment = Segment.create(path, first, room=room)
         if state.keeps_unsynced and state.segment is not None and not state.is_spoiled:

@@ -183,6 +183,8 @@ class Folder:
         """Read what is new in a journal into `batch`; True if there was something."""
         before = (journal.offset, journal.skipped)
         try:
+            if not journal.done and journal.path.parent == self._place.journal:
+                journal.offset = reader.within(journal.path, journal.offset)
             self._read_chunks(journal, batch, result)
         except FileNotFoundError:
             return False  # set aside by another reader meanwhile
