@@ -64,9 +64,11 @@ class _Answer(BaseHTTPRequestHandler):
         elif path.endswith("/messages"):
             self._messages(body)
         elif ":streamGenerateContent" in path:
-            self._events([json.dumps(part) for part in self._gemini_parts()], end=None)
+            self._events([json.dumps(part) for part in self._gemini_parts(body)], end=None)
         elif ":generateContent" in path:
-            self._send(list(self._gemini_parts())[-1])
+            self._send(list(self._gemini_parts(body))[-1])
+        elif ":batchEmbedContents" in path:  # Gemini's API bills embeddings and does not say how much
+            self._send({"embeddings": [{"values": [0.1, 0.2]}]})
         else:
             self._send({"error": {"message": f"no {path}"}}, 404)
 
@@ -145,7 +147,7 @@ class _Answer(BaseHTTPRequestHandler):
 
     def _messages(self, body: dict[str, Any]) -> None:
         number, prompt, completion = self.server.bill()
-        message = {
+        message: dict[str, Any] = {
             "id": f"msg_live{number:020}",
             "type": "message",
             "role": "assistant",
@@ -160,10 +162,13 @@ class _Answer(BaseHTTPRequestHandler):
             }
             | {"output_tokens": completion},
         }
+        if body.get("tools") and isinstance(body["messages"][-1]["content"], str):
+            message["content"] = [{"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}]
+            message["stop_reason"] = "tool_use"
         if not body.get("stream"):
             self._send(message)
             return
-        usage = {**message["usage"], "output_tokens": 1}  # type: ignore[dict-item]
+        usage = {**message["usage"], "output_tokens": 1}
         events: list[dict[str, Any]] = [
             {
                 "type": "message_start",
@@ -183,10 +188,13 @@ class _Answer(BaseHTTPRequestHandler):
 
     # --- Gemini
 
-    def _gemini_parts(self) -> Iterator[dict[str, Any]]:
+    def _gemini_parts(self, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         number, prompt, completion = self.server.bill()
         usage = {"promptTokenCount": prompt, "candidatesTokenCount": completion - 5, "thoughtsTokenCount": 5}
-        content = {"role": "model", "parts": [{"text": "hello"}]}
+        part: dict[str, Any] = {"text": "hello"}
+        if body.get("tools") and len(body["contents"]) == 1:
+            part = {"functionCall": {"name": "look", "args": {}}}
+        content = {"role": "model", "parts": [part]}
         for last in (False, True):
             candidate = {"content": content, "index": 0, **({"finishReason": "STOP"} if last else {})}
             counts = {**usage, "totalTokenCount": prompt + completion}

@@ -292,3 +292,134 @@ def test_litellm(fresh: Fresh, server: Provider, watcher: str, monkeypatch: pyte
     with watched(watcher, "litellm") as (spans, _):
         in_run(fresh, spans, lambda: (work(), import_module("time").sleep(1.0)))
     check(fresh, server)
+
+
+@pytest.mark.parametrize("watcher", WATCHERS)
+def test_anthropic_tools_errors_and_retries(fresh: Fresh, server: Provider, watcher: str) -> None:
+    anthropic = pytest.importorskip("anthropic")
+    tool = {"name": "look", "input_schema": {"type": "object", "properties": {}}}
+    messages: list[Any] = [{"role": "user", "content": "hi"}]
+    ask: dict[str, Any] = {"model": "claude-3-5-haiku-latest", "max_tokens": 50, "tools": [tool]}
+
+    def work() -> None:
+        server.refuse_next = 1
+        answer = client.messages.create(messages=messages, **ask)
+        assert answer.stop_reason == "tool_use"
+        result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "seen"}
+        turns = [{"role": "assistant", "content": answer.content}, {"role": "user", "content": [result]}]
+        assert client.messages.create(messages=messages + turns, **ask).content[0].text == "hello"
+        server.refuse_next = 1
+        with pytest.raises(anthropic.InternalServerError):
+            client.with_options(max_retries=0).messages.create(messages=messages, **ask)
+
+    async def later() -> None:
+        other = anthropic.AsyncAnthropic(base_url=server.url, api_key="k")
+        if by_us:
+            jobspan.instrument(other)
+        stream = await other.messages.create(messages=messages, stream=True, **{**ask, "tools": []})
+        assert len([event async for event in stream]) == 6
+
+    with watched(watcher, "anthropic") as (spans, by_us):
+        client = anthropic.Anthropic(base_url=server.url, api_key="k", max_retries=2)
+        if by_us:
+            jobspan.instrument(client)
+        in_run(fresh, spans, lambda: (work(), asyncio.run(later())))
+    check(fresh, server)
+
+
+def test_google_tools_and_errors(fresh: Fresh, server: Provider) -> None:
+    genai = pytest.importorskip("google.genai")
+    types, errors = import_module("google.genai.types"), import_module("google.genai.errors")
+    client = jobspan.instrument(genai.Client(api_key="k", http_options={"base_url": server.url}))
+    look = types.Tool(function_declarations=[types.FunctionDeclaration(name="look")])
+    config = types.GenerateContentConfig(tools=[look])
+
+    def work() -> None:
+        turns = [types.Content(role="user", parts=[types.Part(text="hi")])]
+        answer = client.models.generate_content(model="gemini-2.5-flash", contents=turns, config=config)
+        assert answer.function_calls[0].name == "look"
+        seen = types.Part.from_function_response(name="look", response={"result": "seen"})
+        turns += [answer.candidates[0].content, types.Content(role="user", parts=[seen])]
+        again = client.models.generate_content(model="gemini-2.5-flash", contents=turns, config=config)
+        assert again.text == "hello"
+        server.refuse_next = 1
+        with pytest.raises(errors.ServerError):
+            client.models.generate_content(model="gemini-2.5-flash", contents="hi")
+
+    in_run(fresh, TracerProvider(), work)
+    check(fresh, server)
+
+
+def test_embeddings_of_google_are_unmetered(fresh: Fresh, server: Provider) -> None:
+    genai = pytest.importorskip("google.genai")
+    client = jobspan.instrument(genai.Client(api_key="k", http_options={"base_url": server.url}))
+
+    def work() -> None:
+        client.models.embed_content(model="gemini-embedding-001", contents="hi")
+
+    in_run(fresh, TracerProvider(), work)
+    run = fresh.client("Wilson")
+    assert run.prompt_tokens is None
+    assert "1 call reported no usage" in run.system_notes
+
+
+@pytest.mark.parametrize("watcher", ["instrument", "openinference", "openllmetry", "both"])
+def test_langchain_tools_and_embeddings(fresh: Fresh, server: Provider, watcher: str) -> None:
+    langchain = pytest.importorskip("langchain_openai")
+    messages = import_module("langchain_core.messages")
+
+    def look() -> str:
+        """Look."""
+        return "seen"
+
+    def work() -> None:
+        bound = model.bind_tools([look])
+        asked = messages.HumanMessage("hi")
+        answer = bound.invoke([asked])
+        assert answer.tool_calls[0]["name"] == "look"
+        bound.invoke([asked, answer, messages.ToolMessage("seen", tool_call_id="call_1")])
+        assert embeddings.embed_query("hi") == [0.1, 0.2]
+
+    with watched(watcher, "langchain", "openai") as (spans, by_us):
+        model = langchain.ChatOpenAI(model="gpt-4o-mini", base_url=server.url, api_key="k")
+        embeddings = langchain.OpenAIEmbeddings(
+            base_url=server.url, api_key="k", check_embedding_ctx_length=False
+        )
+        if by_us:
+            jobspan.instrument(model.root_client)
+            jobspan.instrument(embeddings.client._client)
+        in_run(fresh, spans, work)
+    check(fresh, server)
+
+
+@pytest.mark.parametrize("watcher", ["instrument", "openinference"])
+def test_litellm_tools_embeddings_and_async_streams(
+    fresh: Fresh, server: Provider, watcher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    litellm = pytest.importorskip("litellm")
+    where = {"api_base": server.url, "api_key": "k"}
+    tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+    messages: list[Any] = [{"role": "user", "content": "hi"}]
+    ask: dict[str, Any] = {"model": "openai/gpt-4o-mini", **where}
+
+    def work() -> None:
+        answer = litellm.completion(messages=messages, tools=[tool], **ask).choices[0].message
+        assert answer.tool_calls
+        turns = [answer.model_dump(), {"role": "tool", "tool_call_id": "call_1", "content": "seen"}]
+        litellm.completion(messages=messages + turns, tools=[tool], **ask)
+        litellm.embedding(model="openai/text-embedding-3-small", input=["hi"], **where)
+        asyncio.run(later())
+        import_module("time").sleep(1.0)
+
+    async def later() -> None:
+        told = {"include_usage": True}
+        stream = await litellm.acompletion(messages=messages, stream=True, stream_options=told, **ask)
+        assert (
+            "".join([part.choices[0].delta.content or "" async for part in stream if part.choices]) == "hello"
+        )
+        await asyncio.sleep(0.5)
+
+    with watched(watcher, "litellm") as (spans, _):
+        in_run(fresh, spans, work)
+    check(fresh, server)
