@@ -15,6 +15,7 @@ from tests.relay.support import CLIENT_RUN_COLUMNS, CLIENT_RUNS, JOB_COLUMNS, JO
 COLUMNS = [(JOBS, name) for name in JOB_COLUMNS] + [(CLIENT_RUNS, name) for name in CLIENT_RUN_COLUMNS]
 TROUBLES = ("missing", "computed", "wrong type")
 TEXTS = {"Run ID", "Job Type", "Error", "System Notes", "Apify Run ID", "Client ID", "Status"}
+WRONG = {**dict.fromkeys(TEXTS, "number"), "Token Usage": "checkbox"}
 TYPES = {
     "Start Time": "dateTime",
     "End Time": "dateTime",
@@ -70,7 +71,7 @@ def test_a_bad_column_costs_only_its_cells_until_it_is_good(
     variants: dict[str, dict[str, object]] = {
         "missing": {"missing": [place]},
         "computed": {"computed": [place]},
-        "wrong type": {"types": {place: "number" if column in TEXTS else "singleLineText"}},
+        "wrong type": {"types": {place: WRONG.get(column, "singleLineText")}},
     }
     server = deliver(**variants[trouble])
     work()

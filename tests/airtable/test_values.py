@@ -73,6 +73,60 @@ def test_large_errors_and_odd_numbers_arrive(deliver: Deliver) -> None:
     assert_equal_to_ledger(server)
 
 
+SAID = "2 calls: 1,010 in (600 cached) + 55 out (20 reasoning) = 1,065; ≥ $2.50; m1 ×1, m2 ×1"
+
+
+@pytest.mark.parametrize(("kind", "shown"), [("number", 1065), ("singleLineText", SAID), ("richText", SAID)])
+def test_token_usage_is_a_number_or_told_in_words(deliver: Deliver, kind: str, shown: object) -> None:
+    place = f"{CLIENT_RUNS}.Token Usage"
+    server = deliver(types={} if kind == "number" else {place: kind})
+    with jobspan.job("telling") as job:
+        with job.client("A") as run:
+            run.record_usage(
+                input_tokens=1000,
+                output_tokens=50,
+                cached_tokens=600,
+                reasoning_tokens=20,
+                model="m1",
+                cost_usd=2.5,
+            )
+            run.record_usage(input_tokens=10, output_tokens=5, model="m2")
+        with job.client("nothing"):
+            pass
+        with job.client("silent") as run:
+            run.record_usage(None)
+    assert jobspan.flush(15)
+    found = {row["Client ID"]: row for row in rows(server, CLIENT_RUNS)}
+    assert found["A"]["Token Usage"] == shown
+    assert found["A"]["Total Tokens"] == 1065
+    assert "Token Usage" not in found["nothing"]
+    assert found["silent"].get("Token Usage") == (None if kind == "number" else "1 call reported no usage")
+    assert "Token Usage" not in rows(server, JOBS)[0]["System Notes"]
+
+
+def test_token_usage_in_words_begins_with_what_was_set_by_hand(deliver: Deliver) -> None:
+    server = deliver(types={f"{CLIENT_RUNS}.Token Usage": "multilineText"})
+    with jobspan.job("telling") as job, job.client("A") as run:
+        run.record_usage(input_tokens=10, output_tokens=5, model="m2")
+    jobspan.JobTracking().update_client_run(job.run_id, "A", token_usage=1200)
+    assert jobspan.flush(15)
+    (row,) = rows(server, CLIENT_RUNS)
+    assert row["Token Usage"] == "1,200 tokens; 1 call: 10 in + 5 out = 15; m2 ×1"
+
+
+def test_columns_a_base_has_besides_are_filled(deliver: Deliver) -> None:
+    server = deliver()
+    for name in ("Cached Tokens", "Reasoning Tokens", "LLM Cost", "LLM Calls"):
+        server.person.add_column(CLIENT_RUNS, name, "singleLineText" if name == "LLM Calls" else "number")
+    with jobspan.job("more") as job, job.client("A") as run:
+        run.record_usage(input_tokens=9, output_tokens=8, cached_tokens=3, reasoning_tokens=2, cost_usd=5)
+    assert jobspan.flush(15)
+    (row,) = rows(server, CLIENT_RUNS)
+    assert (row["Cached Tokens"], row["Reasoning Tokens"], row["LLM Cost"]) == (3, 2, 5)
+    assert "LLM Calls" not in row  # of another type: a person's own
+    assert "LLM Calls" not in rows(server, JOBS)[0]["System Notes"]
+
+
 @given(st.one_of(st.floats(), st.decimals(), st.integers(), st.booleans(), st.text()))
 def test_a_number_cell_is_always_json(value: object) -> None:
     cell = fields.number(value)

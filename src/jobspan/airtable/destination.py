@@ -90,7 +90,7 @@ class AirtableDestination:
             column = self._base.column(kind, field.name)
             if column is None or self._base.refuses(kind, field.name, record.run_id):
                 continue
-            value = columns.cell(field, record)
+            value = columns.cell(field, record, column.type)
             if column.choices is not None or field.kind == "status":
                 value = self._option(kind, field, column, record, value)
                 if value is None:
@@ -166,7 +166,7 @@ class AirtableDestination:
         shares = self._shares(delivery, seen)
         known: Cells = (seen.cells if seen is not None else None) or delivery.cells or {}
         found = {name: value for name, value in cells.items() if value is not None or name not in known}
-        numbers = [each.name for each in self._base.fields[delivery.kind] if each.kind == "number"]
+        numbers = self._base.numbers(delivery.kind)
         own = sharing.share_of(record.status, {n: cells.get(n) for n in numbers}, delivery.came_by)
         everyone = {**shares, self._ledger: own}
         out = sharing.beaten(everyone)
@@ -192,10 +192,10 @@ class AirtableDestination:
             return shares
         mark = ownership.find_mark(seen.cells.get("system_notes"))
         has_spoken = mark is not None and mark.ledger != self._ledger and delivery.sent > 0
-        fields = [each.name for each in self._base.fields[delivery.kind] if each.kind == "number"]
         status = self._base.status_of(delivery.kind, seen.cells.get("status"))
         unmarked = delivery.sent == 0 and bool(seen.remote_id)
-        there = sharing.others(seen, self._ledger, status, fields, unmarked=unmarked)
+        numbers = self._base.numbers(delivery.kind)
+        there = sharing.others(seen, self._ledger, status, numbers, unmarked=unmarked)
         for ledger, share in there.items():
             was_alive = bool(shares.get(ledger, {}).get("alive"))
             is_speaker = has_spoken and mark is not None and ledger == mark.ledger

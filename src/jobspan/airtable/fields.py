@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from jobspan.model.record import ClientRunRecord, JobRecord, instant_text
 from jobspan.model.status import Status
+from jobspan.model.usage.summary import usage_line
 
 Kind = Literal["text", "notes", "status", "instant", "number"]
 Record = JobRecord | ClientRunRecord
@@ -24,13 +25,17 @@ LONGEST_TEXT = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a table: our name, the column's name, what it holds; `seed` is the column's type."""
+    """One field of a table: our name, the column's name, what it holds; `seed` is the column's type.
+
+    An optional one is shown where the base has the column, and never missed.
+    """
 
     name: str
     column: str
     kind: Kind
     seed: str
     is_required: bool = False
+    is_optional: bool = False
 
 
 _COMMON_TYPES: Mapping[Kind, str] = {
@@ -77,6 +82,20 @@ SEED: Mapping[str, tuple[Field, ...]] = {
 }
 """The columns of the two tables, in order (design, section 9)."""
 
+OPTIONAL: Mapping[str, tuple[Field, ...]] = {
+    JOBS: (),
+    CLIENT_RUNS: tuple(
+        Field(name, column, "number", "number", is_optional=True)
+        for name, column in (
+            ("cached_tokens", "Cached Tokens"),
+            ("reasoning_tokens", "Reasoning Tokens"),
+            ("llm_cost", "LLM Cost"),
+            ("llm_calls", "LLM Calls"),
+        )
+    ),
+}
+"""What a base may have besides; elsewhere System Notes tell it."""
+
 COMPUTED = frozenset(
     [
         "aiText",
@@ -105,6 +124,20 @@ TYPES: Mapping[Kind, frozenset[str]] = {
 }
 """The types of column that take a value of each kind without losing any of it."""
 
+TEXTS = frozenset(["singleLineText", "multilineText", "richText"])
+_TELLING = frozenset(["token_usage"])
+"""Numbers that a column of text shows in words."""
+
+
+def takes(field: Field, column_type: str | None) -> bool:
+    """Whether a column of this type shows a field without losing any of it."""
+    return column_type in TYPES[field.kind] or (field.name in _TELLING and column_type in TEXTS)
+
+
+def is_number(field: Field, column_type: str | None) -> bool:
+    """Whether the cells of a field are numbers in a column of this type; None: a type that is not known."""
+    return field.kind == "number" and column_type not in TEXTS
+
 
 def table_fields(kind: str, columns: Mapping[str, str | None]) -> tuple[Field, ...]:
     """Return the fields of a table under the names its columns have; other names are counters."""
@@ -118,17 +151,30 @@ def table_fields(kind: str, columns: Mapping[str, str | None]) -> tuple[Field, .
     return (*seed, *more)
 
 
+def optional_fields(kind: str, columns: Mapping[str, str | None], shown: Sequence[Field]) -> list[Field]:
+    """Return the optional fields of a table, without what is shown or switched off."""
+    taken = {name for each in shown for name in (each.name, each.column)}
+    return [
+        each
+        for each in OPTIONAL[kind]
+        if taken.isdisjoint((each.name, each.column)) and columns.get(each.name, "") is not None
+    ]
+
+
 def _more(kind: str, name: str, column: str) -> Field:
     texts = {JOBS: ("system_notes",), CLIENT_RUNS: ("job_run_id",)}[kind]
     return Field(name, column, "text" if name in texts else "number", "number")
 
 
-def cell(field: Field, record: Record) -> Any:
+def cell(field: Field, record: Record, column_type: str | None = None) -> Any:
     """Return the JSON value of one cell; None is an empty one."""
-    value: Any = getattr(record, field.name, None)
-    if value is None and field.name not in type(record).__dataclass_fields__:
+    if field.name in type(record).__dataclass_fields__:
+        value: Any = getattr(record, field.name)
+    else:
         counts: Mapping[str, int] = getattr(record, "counts", {})
-        value = counts.get(field.name)
+        value = counts.get(field.name, getattr(record, field.name, None))
+    if field.name in _TELLING and column_type in TEXTS and isinstance(record, ClientRunRecord):
+        return text(_told_usage(record))
     if value is None:
         return None
     if field.kind == "number":
@@ -138,6 +184,14 @@ def cell(field: Field, record: Record) -> Any:
     if isinstance(value, datetime):
         return instant_text(value)
     return text(value)
+
+
+def _told_usage(record: ClientRunRecord) -> str:
+    """Return tokens, cost and models in words; what was set by hand stands first."""
+    known, line = record.token_usage, usage_line(record.usage)
+    if known is None or (known == record.usage.total and line):
+        return line
+    return f"{known:,} tokens; {line}" if line else f"{known:,} tokens"
 
 
 def text(value: object) -> str | None:

@@ -44,10 +44,10 @@ class KnownBase:
         self._keep_ids = outbox.ids.keep
         self._ids = outbox.ids.read()
         self.quarantine = Quarantine(outbox)
-        self.fields = {
-            JOBS: fields.table_fields(JOBS, settings.job_columns),
-            CLIENT_RUNS: fields.table_fields(CLIENT_RUNS, settings.client_run_columns),
-        }
+        self.fields: dict[str, tuple[Field, ...]] = {}
+        for kind, columns in ((JOBS, settings.job_columns), (CLIENT_RUNS, settings.client_run_columns)):
+            shown = fields.table_fields(kind, columns)
+            self.fields[kind] = (*shown, *fields.optional_fields(kind, columns, shown))
         self.is_blind = False
         """Whether the schema may not be read: columns go by name, and refusals teach."""
         self._tables: dict[str, TableSchema | None] = {}
@@ -144,6 +144,13 @@ class KnownBase:
         return table.columns.get(field)
 
     # --- what is known
+
+    def numbers(self, kind: str) -> list[str]:
+        """Return the fields whose cells are numbers."""
+        table = self._tables.get(kind)
+        known = {} if table is None else table.columns
+        types = {name: column.type for name, column in known.items()}
+        return [each.name for each in self.fields[kind] if fields.is_number(each, types.get(each.name))]
 
     def accepts(self, kind: str) -> bool:
         """Whether rows of this kind can be delivered: there is a table with a column to find them by."""

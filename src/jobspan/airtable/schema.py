@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from jobspan.airtable.fields import COMPUTED, TYPES, Field
+from jobspan.airtable.fields import COMPUTED, Field, takes
 from jobspan.ledger.known_ids import TABLES
 
 Json = Mapping[str, Any]
@@ -69,14 +69,14 @@ def table_schema(kind: str, table: Json, fields: Sequence[Field], ids: Ids = _NO
         problem = _problem(each, found)
         if found is not None and problem is None:
             made.columns[each.name] = found
-        elif problem is not None:
+        elif problem is not None and not each.is_optional:
             made.problems[each.name] = problem
     return made
 
 
 def blind_schema(kind: str, name: str, fields: Sequence[Field]) -> TableSchema:
     """Return what is assumed of a table whose schema may not be read: everything is as configured."""
-    columns = {each.name: Column(each.column, each.column) for each in fields}
+    columns = {each.name: Column(each.column, each.column) for each in fields if not each.is_optional}
     return TableSchema(kind, name, name, columns)
 
 
@@ -99,6 +99,6 @@ def _problem(wanted: Field, column: Column | None) -> str | None:
         return f"column {wanted.column!r} is missing"
     if column.type in COMPUTED:
         return f"column {wanted.column!r} is computed ({column.type})"
-    if column.type not in TYPES[wanted.kind]:
+    if not takes(wanted, column.type):
         return f"column {wanted.column!r} has the wrong type ({column.type}, not {wanted.seed})"
     return None

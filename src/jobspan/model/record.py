@@ -6,13 +6,14 @@ money is a Decimal of US dollars. `to_dict` gives JSON values: ISO 8601 with Z, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from jobspan.model.counters import money_text
 from jobspan.model.status import Status
+from jobspan.model.usage.summary import UsageSummary
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -54,7 +55,7 @@ def _plain(value: Any) -> Any:
 class _Record:
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON values."""
-        return {spec.name: _plain(getattr(self, spec.name)) for spec in fields(self)}
+        return {spec.name: _plain(getattr(self, spec.name)) for spec in fields(self) if spec.repr}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +93,28 @@ class ClientRunRecord(_Record):
     counts: dict[str, int]
     attempts: int
     operations: tuple[OperationRecord, ...]
+    usage: UsageSummary = field(default_factory=UsageSummary, repr=False)
+    """The calls of models summed up, for people; no key of `to_dict`."""
+
+    @property
+    def cached_tokens(self) -> int | None:
+        """Return how many of the prompt tokens came from a cache; None where nobody told of any."""
+        return self.usage.cached or None
+
+    @property
+    def reasoning_tokens(self) -> int | None:
+        """Return how many of the completion tokens were reasoning; None where nobody told of any."""
+        return self.usage.reasoning or None
+
+    @property
+    def llm_cost(self) -> Decimal | None:
+        """Return what the calls of models cost, as far as it is known."""
+        return self.usage.cost
+
+    @property
+    def llm_calls(self) -> int | None:
+        """Return how many calls of models were counted."""
+        return self.usage.calls or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,5 +155,7 @@ class UsageRow(_Record):
 JOB_COLUMNS = tuple(spec.name for spec in fields(JobRecord) if spec.name != "client_runs")
 """The flat columns of a job, in order."""
 
-CLIENT_RUN_COLUMNS = tuple(spec.name for spec in fields(ClientRunRecord) if spec.name != "operations")
+CLIENT_RUN_COLUMNS = tuple(
+    spec.name for spec in fields(ClientRunRecord) if spec.repr and spec.name != "operations"
+)
 """The flat columns of a client run, in order."""

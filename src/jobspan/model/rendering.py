@@ -16,7 +16,7 @@ from jobspan.model.numbers import Sums
 from jobspan.model.part import Part
 from jobspan.model.record import ClientRunRecord, JobRecord, OperationRecord, dollars, instant
 from jobspan.model.run import Run
-from jobspan.model.spending import cost_of
+from jobspan.model.spending import cost_of, summary_of
 from jobspan.model.status import Status
 from jobspan.model.text import clip
 from jobspan.model.usage.number import plain
@@ -77,6 +77,7 @@ def client_run_record(
         counts=_shown_counts(counts),
         attempts=run.attempts,
         operations=tuple(operation_record(part) for part in operations),
+        usage=summary_of(run.spend),
     )
 
 
