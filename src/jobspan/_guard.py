@@ -129,6 +129,24 @@ class guarded:  # noqa: N801 - reads as a keyword: `with guarded("journal.write"
         return call  # type: ignore[return-value]
 
 
+def guarded_event(where: str) -> Callable[[F], F]:
+    """Return a cheaper `guarded(where)` for a method that is called all the time, with one argument."""
+
+    def around(function: F) -> F:
+        report = guard.report
+
+        @functools.wraps(function)
+        def call(self: Any, event: Any) -> None:
+            try:
+                function(self, event)
+            except Exception as error:  # noqa: BLE001 - and here, for one argument
+                report(where, error)
+
+        return call  # type: ignore[return-value]
+
+    return around
+
+
 def _followed(function: F, where: str, after: Callable[[Any], None]) -> F:
     report = guard.report
 

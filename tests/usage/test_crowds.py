@@ -11,18 +11,27 @@ from jobspan.model.usage import UsageFact, resolve
 SECOND = 1_000_000_000
 
 
+def fact(trace: str, span: str, scope: str, start_ns: int, end_ns: int, *, manual: bool = False) -> UsageFact:
+    return UsageFact(
+        prompt=10,
+        trace_id=trace,
+        span_id=span,
+        parent_span_id=None,
+        scope=scope,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        manual=manual,
+    )
+
+
 @pytest.mark.parametrize("calls", [10, 60])
 def test_equal_calls_one_after_the_other_with_a_record_after_each_are_resolved_soon(calls: int) -> None:
     trace = "4f33e3c7188366741e8b0005d2f35767"
     facts: list[UsageFact] = []
     for number in range(calls):
         at = SECOND + number * 1_000_000
-        seen = UsageFact(
-            trace, f"{number:016x}", None, "opentelemetry.instrumentation.x", at, at + 300_000, prompt=10
-        )
-        hand = UsageFact(
-            trace, f"w!{number}", None, "jobspan", at + 400_000, at + 400_000, prompt=10, manual=True
-        )
+        seen = fact(trace, f"{number:016x}", "opentelemetry.instrumentation.x", at, at + 300_000)
+        hand = fact(trace, f"w!{number}", "jobspan", at + 400_000, at + 400_000, manual=True)
         facts += [seen, hand]
     begun = time.thread_time()
     calls_found = resolve(facts).calls

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from jobspan import _clock
 from jobspan.journal import process
-from jobspan.runs.naming import key_of, name_text
+from jobspan.runs.naming import key_of, names_text
 
 if TYPE_CHECKING:
     from jobspan._composition import Runtime
     from jobspan.runs.budget import Budget
+    from jobspan.spans.roster import Names
 
 _writers = count().__next__
 
@@ -55,9 +56,9 @@ class Departed:
         writer = f"{self.uid}.{runtime.uid_prefix(process.pid())}d{_writers():x}"
         runtime.append(f'{{"w":"{writer}","p":"{self.uid}","q":0,"t":{_clock.now_ns()},{body}}}')
 
-    def clean_name(self, name: str) -> str:
-        """Return the name of a model or provider without secrets."""
-        return name_text(self._runtime, name)
+    def clean_names(self, names: Names) -> Names:
+        """Return the names of scopes, models and providers without secrets."""
+        return names_text(self._runtime, names)
 
     def clean_key(self, key: str) -> str:
         """Return an id without secrets."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from jobspan.model.client_id import MAX_LENGTH, CleanClientId, clean_client_id
 from jobspan.model.text import attempt, clip, multi_line, one_line
+from jobspan.spans.roster import Names
 
 if TYPE_CHECKING:
     from jobspan._composition import Runtime
@@ -56,6 +57,11 @@ def name_text(runtime: Runtime, name: str) -> str:
     return clip(_known_name(runtime.without_secrets, name), 200)
 
 
+def names_text(runtime: Runtime, names: Names) -> Names:
+    """Return several such names; what is none stays None."""
+    return _known_names(runtime.without_secrets, names)
+
+
 def client_of(runtime: Runtime, value: object) -> CleanClientId:
     """Return how the client id `value` is stored; a secret in it is replaced, other ids stay other ids.
 
@@ -95,6 +101,11 @@ _checked_client = lru_cache(maxsize=4096)(clean_client_id)
 @lru_cache(maxsize=4096)
 def _known_name(without_secrets: Redact, text: str) -> str:
     return one_line(without_secrets(text))
+
+
+@lru_cache(maxsize=4096)
+def _known_names(without_secrets: Redact, names: Names) -> Names:
+    return tuple(name and clip(_known_name(without_secrets, name), 200) for name in names)
 
 
 def _digest(text: str) -> str:

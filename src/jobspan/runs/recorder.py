@@ -21,12 +21,13 @@ from jobspan.model.counters import clean_count, clean_money
 from jobspan.model.event import write_event
 from jobspan.model.numbers import Sums
 from jobspan.runs.counting import mark_counted, uncounted
-from jobspan.runs.naming import key_of, line_of, name_text, said, text_of
+from jobspan.runs.naming import key_of, line_of, name_text, names_text, said, text_of
 from jobspan.runs.usage import NOTHING, book_reading, plain_usage, usage_reading
 
 if TYPE_CHECKING:
     from jobspan._composition import Runtime
     from jobspan.runs.budget import Budget
+    from jobspan.spans.roster import Names
 
 _pid, _told = process.pid, process.told
 _pens = count().__next__
@@ -311,9 +312,9 @@ class Recorder:
         """Write one event of this run; `body` is its own part, as JSON text without braces."""
         self._write(body)
 
-    def clean_name(self, name: str) -> str:
-        """Return the name of a model or provider without secrets."""
-        return name_text(self._runtime, name)
+    def clean_names(self, names: Names) -> Names:
+        """Return the names of scopes, models and providers without secrets."""
+        return names_text(self._runtime, names)
 
     def clean_key(self, key: str) -> str:
         """Return an id without secrets."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
 
 from jobspan.runs.current import live_run
 from jobspan.runs.handle import RunHandle
 from jobspan.runs.kinds import JobRun
 from jobspan.runs.opening import inert_client_run, inert_job, job_of
-from jobspan.runs.usage import NOTHING
+
+P = ParamSpec("P")
 
 
 def current_run() -> RunHandle:
@@ -21,33 +24,19 @@ def current_job() -> JobRun:
     return job_of(live_run()) or inert_job()
 
 
-def record_usage(
-    response: object = NOTHING,
-    /,
-    *,
-    input_tokens: int | None = None,
-    output_tokens: int | None = None,
-    cached_tokens: int | None = None,
-    reasoning_tokens: int | None = None,
-    model: str | None = None,
-    provider: str | None = None,
-    id: str | None = None,
-    cost_usd: Any = None,
-) -> None:
-    """Book the tokens of one LLM call on the current run; see `RunHandle.record_usage`."""
-    current_run().record_usage(
-        response,
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        cached_tokens=cached_tokens,
-        reasoning_tokens=reasoning_tokens,
-        model=model,
-        provider=provider,
-        id=id,
-        cost_usd=cost_usd,
-    )
+def _on_current_run(method: Callable[Concatenate[RunHandle, P], None]) -> Callable[P, None]:
+    """Return a method of runs as a function, which is for the current one."""
+    name = method.__name__
+
+    def book(*args: P.args, **kwargs: P.kwargs) -> None:
+        getattr(current_run(), name)(*args, **kwargs)
+
+    book.__name__ = book.__qualname__ = name
+    book.__doc__ = method.__doc__
+    own = inspect.signature(method)
+    vars(book)["__signature__"] = own.replace(parameters=[*own.parameters.values()][1:])
+    return book
 
 
-def record_cost(source: str, usd: object, *, id: object = None) -> None:
-    """Book a cost in US dollars on the current run; see `RunHandle.record_cost`."""
-    current_run().record_cost(source, usd, id=id)
+record_usage = _on_current_run(RunHandle.record_usage)
+record_cost = _on_current_run(RunHandle.record_cost)

@@ -20,7 +20,7 @@ from jobspan.runs.naming import said
 from jobspan.spans.context import SPAN_KEY, current_context
 from jobspan.spans.roster import Home, roster
 from jobspan.spans.span import RunSpan
-from jobspan.spans.usage import fact_json, usage_processor
+from jobspan.spans.usage import fact_json, names_json, usage_processor
 
 NOTHING: Final[Any] = object()
 """Stands for a response that was not given: None is one that a call may have returned."""
@@ -65,21 +65,16 @@ def plain_usage(
         return None
     return (
         f'"e":"usage","u":{{"t":"{trace}","s":"","b":0,"e":0,"p":"{parent}","in":{prompt},"out":{completion}'
-        f'{rest},"sc":"{OWN_SCOPE}"{named},"h":true}}'
+        f'{rest}{named},"h":true}}'
     )
 
 
 def _plain_names(home: Home, model: object, provider: object) -> str | None:
-    said = ""
-    if model is not None:
-        if type(model) is not str or not 0 < len(model) <= _LONGEST_NAME:
-            return None
-        said = f',"m":{quote(home.clean_name(model))}'
-    if provider is not None:
-        if type(provider) is not str or not 0 < len(provider) <= _LONGEST_NAME:
-            return None
-        said += f',"pr":{quote(home.clean_name(provider))}'
-    return said
+    if model is not None and (type(model) is not str or not 0 < len(model) <= _LONGEST_NAME):
+        return None
+    if provider is not None and (type(provider) is not str or not 0 < len(provider) <= _LONGEST_NAME):
+        return None
+    return names_json(home, (OWN_SCOPE, model, provider, None))
 
 
 def usage_reading(

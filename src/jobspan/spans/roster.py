@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _KEPT_CLOSED = 4_096
 
+Names = tuple[str | None, ...]
 Remains = tuple[Any, ...]
 """What is kept of a run that ended: what makes a small home of it, and that call's arguments."""
 
@@ -74,8 +75,8 @@ class Home(Protocol):
         """Write one event of this run; `body` is its own part, as JSON text without braces."""
         ...
 
-    def clean_name(self, name: str) -> str:
-        """Return the name of a model or provider without secrets."""
+    def clean_names(self, names: Names) -> Names:
+        """Return the names of scopes, models and providers without secrets."""
         ...
 
     def clean_key(self, key: str) -> str:

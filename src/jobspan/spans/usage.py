@@ -11,25 +11,28 @@ from __future__ import annotations
 import json
 import re
 import weakref
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quote
-from typing import Any, cast
+from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanContext, StatusCode
 
 from jobspan import _clock
-from jobspan._guard import guarded
+from jobspan._guard import guarded, guarded_event
 from jobspan.model.usage import attribute
 from jobspan.model.usage.fact import LLM, UsageFact
 from jobspan.model.usage.identity import LITELLM
 from jobspan.model.usage.normalise import normalise
-from jobspan.spans.roster import Home, roster
+from jobspan.spans.roster import Home, Names, roster
 from jobspan.spans.span import RunSpan
 
 _MARKERS = attribute.MARKERS
-_ENDING = guarded("usage.on_end")
+_EXPECTING = guarded("usage.expect")
 _ATTACHING = guarded("usage.attach")
 
+_TRACE_ID, _SPAN_ID = 0, 1
+"""Where they stand in a `SpanContext`, which is a tuple."""
 _MOST_LINKS = 16_384
 _MOST_WAITING = 4_096
 _MOST_MOVABLE = 4_096
@@ -79,24 +82,26 @@ class UsageSpanProcessor(SpanProcessor):
         """Say that somebody looks for runs; all is read when the span ends."""
         roster.is_asked = True
 
+    @guarded_event("usage.on_end")
     def on_end(self, span: ReadableSpan) -> None:
         """Book what the span says of an LLM call, if it says anything."""
-        with _ENDING:
-            if roster.is_empty:
-                return
-            attributes: Any = getattr(span, "_attributes", None) or span.attributes  # the property wraps it
-            plain = getattr(attributes, "_dict", attributes)
-            context, parent = cast("SpanContext", span.context), span.parent
-            span_id = context.span_id
-            links = self._links
-            if len(links) >= _MOST_LINKS:
-                self._links_before, links = links, {}
-                self._links = links
-            links[span_id] = parent.span_id if parent is not None else 0
-            if plain and not plain.keys().isdisjoint(_MARKERS):
-                self._read(span, plain)
-            if span_id in self._waiting:
-                self._lead_on(context.trace_id, span_id)
+        if roster.is_empty:
+            return
+        own: Any = span
+        try:  # the properties of the SDK's span cost more than all the rest
+            context, parent, plain = own._context, own._parent, own._attributes._dict
+        except AttributeError:
+            context, parent, plain = own.context, own.parent, own.attributes
+        span_id = context[_SPAN_ID]
+        links = self._links
+        if len(links) >= _MOST_LINKS:
+            self._links_before, links = links, {}
+            self._links = links
+        links[span_id] = parent[_SPAN_ID] if parent is not None else 0
+        if plain and not plain.keys().isdisjoint(_MARKERS):
+            self._read(span, plain, context, parent)
+        if span_id in self._waiting:
+            self._lead_on(context[_TRACE_ID], span_id)
 
     def on_ending(self, span: Span) -> None:
         """Do nothing."""
@@ -133,23 +138,24 @@ class UsageSpanProcessor(SpanProcessor):
 
     # -- a span of an LLM call
 
-    def _read(self, span: ReadableSpan, attributes: Any) -> None:
-        context, parent = cast("SpanContext", span.context), span.parent
+    def _read(
+        self, span: ReadableSpan, attributes: Any, context: SpanContext, parent: SpanContext | None
+    ) -> None:
         scope = span.instrumentation_scope
+        trace_id, above = context.trace_id, parent.span_id if parent is not None else 0
         fact = normalise(
             attributes,
             scope=scope.name if scope is not None else "",
-            trace_id=f"{context.trace_id:032x}",
+            trace_id=f"{trace_id:032x}",
             span_id=f"{context.span_id:016x}",
-            parent_span_id=f"{parent.span_id:016x}" if parent is not None else None,
+            parent_span_id=f"{above:016x}" if parent is not None else None,
             start_ns=span.start_time or 0,
             end_ns=span.end_time or 0,
             failed=span.status.status_code is StatusCode.ERROR,
         )
         if fact is None:
             return
-        above = parent.span_id if parent is not None else 0
-        home, path, unknown = self._climb(context.trace_id, above)
+        home, path, unknown = self._climb(trace_id, above)
         by = ""
         if home is None:
             home = roster.live()
@@ -168,11 +174,11 @@ class UsageSpanProcessor(SpanProcessor):
                 _book_path(home, fact.trace_id, path)
         if unknown:
             homes = {home.uid: home} if home is not None else {}
-            self._wait(context.trace_id, unknown, homes, [(text, fact.trace_id, fact.span_id, by, home)])
+            self._wait(trace_id, unknown, homes, [(text, fact.trace_id, fact.span_id, by, home)])
 
     def expect(self, trace_id: int, ancestor: int, home: Home) -> None:
         """Have the links above a span told to a run, which has booked something beneath it by hand."""
-        with _ENDING:
+        with _EXPECTING:
             _, path, unknown = self._climb(trace_id, ancestor)
             if path:
                 _book_path(home, f"{trace_id:032x}", path)
@@ -275,25 +281,36 @@ def fact_json(home: Home | None, fact: UsageFact) -> str:
 
     Written out by hand: the encoder takes 3 µs more, on the caller's path.
     """
-    said = [f'{{"t":"{fact.trace_id}","s":"{fact.span_id}","b":{fact.start_ns},"e":{fact.end_ns}']
+    said = f'{{"t":"{fact.trace_id}","s":"{fact.span_id}","b":{fact.start_ns},"e":{fact.end_ns}'
     if fact.parent_span_id is not None:
-        said.append(f'"p":"{fact.parent_span_id}"')
+        said += f',"p":"{fact.parent_span_id}"'
     if fact.prompt is not None:
-        said.append(f'"in":{fact.prompt},"out":{fact.completion}')
-    for key, number in (("cr", fact.cache_read), ("cw", fact.cache_write), ("re", fact.reasoning)):
-        if number is not None:
-            said.append(f'"{key}":{number}')
-    names = (("sc", fact.scope), ("m", fact.model), ("pr", fact.provider), ("rm", fact.request_model))
-    for key, name in names:
-        if name:
-            said.append(f'"{key}":{quote(name if home is None else home.clean_name(name))}')
+        said += f',"in":{fact.prompt},"out":{fact.completion}'
+    if fact.cache_read is not None:
+        said += f',"cr":{fact.cache_read}'
+    if fact.cache_write is not None:
+        said += f',"cw":{fact.cache_write}'
+    if fact.reasoning is not None:
+        said += f',"re":{fact.reasoning}'
+    said += names_json(home, (fact.scope, fact.model, fact.provider, fact.request_model))
     text = fact.response_id
     if text:
         known = home is None or _KNOWN_ID.fullmatch(text) is not None
-        said.append(f'"id":{quote(text if known or home is None else home.clean_key(text))}')
+        said += f',"id":{quote(text if known or home is None else home.clean_key(text))}'
     if fact.cost is not None or fact.role != LLM or fact.manual or not fact.metered or fact.requests != 1:
-        said.append(_rarely_said(fact))
-    return ",".join(said) + "}"
+        said += f",{_rarely_said(fact)}"
+    return said + "}"
+
+
+def names_json(home: Home | None, names: Names) -> str:
+    """Return the names of scope, model, provider and requested model as they stand in a fact's JSON."""
+    return _names_json(names if home is None else home.clean_names(names))
+
+
+@lru_cache(maxsize=1024)
+def _names_json(names: Names) -> str:
+    said = zip(("sc", "m", "pr", "rm"), names, strict=True)
+    return "".join([f',"{key}":{quote(name)}' for key, name in said if name])
 
 
 def _rarely_said(fact: UsageFact) -> str:

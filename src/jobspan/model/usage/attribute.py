@@ -55,6 +55,10 @@ TRACELOOP_KIND = "traceloop.span.kind"
 AGENT_NAMES = ("gen_ai.agent.name", "agent_name")
 """Of a span that says nothing else of its kind, these say that it is an agent (pydantic-ai 1.75)."""
 
+AGGREGATE = "jobspan.aggregate"
+KINDS = frozenset({OPERATION, OPENINFERENCE_KIND, TRACELOOP_KIND, AGGREGATE, *AGENT_NAMES})
+"""What may say that a span is an aggregate."""
+
 RESPONSE_MODEL = ("gen_ai.response.model", "llm.model_name", "embedding.model_name")
 REQUEST_MODEL = "gen_ai.request.model"
 PROVIDER = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
@@ -62,7 +66,6 @@ RESPONSE_ID = "gen_ai.response.id"
 OUTPUT_VALUE = "output.value"
 ERROR_TYPE = "error.type"
 MANUAL = "jobspan.manual"
-AGGREGATE = "jobspan.aggregate"
 
 OWN_SCOPE = "jobspan"
 
@@ -106,6 +109,13 @@ CACHE_EXCLUSIVE_SCOPES = frozenset(
     {"opentelemetry.instrumentation.bedrock", "opentelemetry.instrumentation.genai.bedrock"}
 )
 """Instrumentations whose prompt leaves cached tokens out (measured); it cannot be told by provider."""
+
+KNOWN = {
+    *(*PROMPT, *COMPLETION, *TOTAL, *CACHE_READ, *CACHE_WRITE, *REASONING, *COST),
+    *(*RESPONSE_MODEL, REQUEST_MODEL, *PROVIDER, RESPONSE_ID, OUTPUT_VALUE, ERROR_TYPE),
+    *(OPERATION, REQUEST_TYPE, OPENINFERENCE_KIND, TRACELOOP_KIND, *AGENT_NAMES, MANUAL, AGGREGATE),
+}
+"""All names that are read. A plain set: of it and the names of a span the smaller one is looked through."""
 
 MARKERS = frozenset({*PROMPT, *COMPLETION, *TOTAL, OPERATION, REQUEST_TYPE, OPENINFERENCE_KIND})
 """A span that has none of these names is no GenAI span."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -16,26 +16,18 @@ AGGREGATE = "agg"
 """Role of a fact that may repeat what several calls below it used: an agent, a chain, a tool."""
 
 
-@dataclass(frozen=True, slots=True)
-class UsageFact:
-    """State what one witness says one call used: numbers and keys only, never message content.
+@dataclass(slots=True, unsafe_hash=True)
+class Used:
+    """What a call, or `requests` calls together, used: numbers and names only, never message content.
+
+    A value like all others; not frozen, for to set so many fields of a frozen one takes three times as
+    long, on the caller's path.
 
     `prompt` holds all input tokens, cache reads and writes included; `completion` all generated ones,
-    reasoning included. Both are None when the witness knows of the call but not of its usage, else
-    both are numbers. `cost` is in US dollars, None when not reported. Times are Unix nanoseconds.
-
-    `metered` is False for a call whose usage is unknown or was only seen in part (an abandoned stream).
-    `manual` marks a record made by hand; `requests` is how many calls an aggregate stands for.
-    A fact is identified by (trace id, span id); `resolve` says which version of one fact holds.
+    reasoning included. Both are None when the call is known but not its usage, else both are numbers.
+    `cost` is in US dollars, None when not reported.
     """
 
-    trace_id: str
-    span_id: str
-    parent_span_id: str | None
-    scope: str
-    start_ns: int
-    end_ns: int
-    role: str = LLM
     prompt: int | None = None
     completion: int | None = None
     cache_read: int | None = None
@@ -44,21 +36,40 @@ class UsageFact:
     cost: Decimal | None = None
     provider: str | None = None
     model: str | None = None
-    request_model: str | None = None
     response_id: str | None = None
-    metered: bool = True
-    manual: bool = False
     requests: int = 1
 
     @property
     def has_usage(self) -> bool:
-        """Tell whether this witness reports any numbers."""
+        """Tell whether there are any numbers."""
         return self.prompt is not None
 
     @property
     def total(self) -> int:
         """Return prompt plus completion; the provider's own total is not trusted."""
         return (self.prompt or 0) + (self.completion or 0)
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class UsageFact(Used):
+    """State what one witness says one call used. Times are Unix nanoseconds.
+
+    `metered` is False for a call whose usage is unknown or was only seen in part (an abandoned stream).
+    `manual` marks a record made by hand; an aggregate stands for several calls.
+    A fact is identified by (trace id, span id); `resolve` says which version of one fact holds.
+    """
+
+    _: KW_ONLY
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None
+    scope: str
+    start_ns: int
+    end_ns: int
+    role: str = LLM
+    request_model: str | None = None
+    metered: bool = True
+    manual: bool = False
 
     @property
     def aggregate(self) -> bool:

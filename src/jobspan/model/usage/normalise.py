@@ -8,10 +8,16 @@ from decimal import Decimal
 from typing import Any, cast
 
 from jobspan.model.usage import attribute
+from jobspan.model.usage.dialect import Dialect, Names, dialect
 from jobspan.model.usage.fact import AGGREGATE, LLM, UsageFact
 from jobspan.model.usage.number import LARGEST_COUNT, count, dollars
 
 Get = Callable[[str], Any]
+Counted = tuple[int | None, int | None, int | None, int | None, int | None]
+"""All input, all generated, cache read, cache written, reasoning."""
+
+_UNKNOWN: Counted = (None, None, None, None, None)
+_NOTHING: Counted = (0, 0, None, None, None)
 
 _LONGEST_TEXT = 200
 _OUTPUT_SCANNED = 16_384
@@ -53,54 +59,48 @@ def normalise(
     """
     if not attributes:
         return None
-    get = _plain(attributes).get
+    plain = _plain(attributes)
+    get, said = plain.get, dialect(frozenset(plain.keys() & attribute.KNOWN))
+    aggregate = said.tells_kind and _is_aggregate(get)
     manual = get(attribute.MANUAL) is True
-    aggregate = _is_aggregate(get)
-    prompt = _first(get, attribute.PROMPT)
-    completion = _first(get, attribute.COMPLETION)
-    total = _first(get, attribute.TOTAL)
-    cost = _first_cost(get)
-    used = bool(prompt or completion or total)
-    if not used and (aggregate or not (_is_call(get) or manual) or failed or get(attribute.ERROR_TYPE)):
-        return None
-    read = write = reasoning = None
-    provider = _first_text(get, attribute.PROVIDER)
-    if used:
-        prompt, completion, read, write, reasoning = _parts(get, prompt, completion, total, scope, provider)
-    else:  # images and the like may cost money without tokens
-        prompt = completion = None if cost is None else 0
-    request_model = _text(get(attribute.REQUEST_MODEL))
-    model = _first_text(get, attribute.RESPONSE_MODEL) or request_model
+    cost = _first_cost(get, said.cost) if said.cost else None
+    provider = _first_text(get, said.provider)
+    counts = _counts(get, said, scope, provider)
+    if counts is None:
+        if aggregate or failed or not (manual or _is_call(get)) or get(attribute.ERROR_TYPE):
+            return None
+        # images and the like may cost money without tokens
+        counts = _UNKNOWN if cost is None else _NOTHING
+    asked = _text(get(attribute.REQUEST_MODEL))
+    model = _first_text(get, said.model) or asked
     return UsageFact(
-        trace_id,
-        span_id,
-        parent_span_id,
-        scope,
-        start_ns,
-        end_ns,
-        AGGREGATE if aggregate else LLM,
-        prompt,
-        completion,
-        read,
-        write,
-        reasoning,
+        *counts,
         cost,
         provider,
         model,
-        request_model if request_model != model else None,
         None if aggregate else _response_id(get),
-        prompt is not None,
-        manual,
+        trace_id=trace_id,
+        span_id=span_id,
+        parent_span_id=parent_span_id,
+        scope=scope,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        role=AGGREGATE if aggregate else LLM,
+        request_model=asked if asked != model else None,
+        metered=counts[0] is not None,
+        manual=manual,
     )
 
 
-def _parts(
-    get: Get, prompt: int | None, completion: int | None, total: int | None, scope: str, provider: str | None
-) -> tuple[int, int, int | None, int | None, int | None]:
-    """Return (all input, all generated, cache read, cache written, reasoning) tokens of a call."""
-    read = _first(get, attribute.CACHE_READ)
-    write = _first(get, attribute.CACHE_WRITE)
-    reasoning = _first(get, attribute.REASONING)
+def _counts(get: Get, said: Dialect, scope: str, provider: str | None) -> Counted | None:
+    """Return all tokens of a call; None where there are none, or none but zeros."""
+    prompt, completion = _first(get, said.prompt), _first(get, said.completion)
+    total = _first(get, said.total)
+    if not (prompt or completion or total):
+        return None
+    read = _first(get, said.cache_read) if said.cache_read else None
+    write = _first(get, said.cache_write) if said.cache_write else None
+    reasoning = _first(get, said.reasoning) if said.reasoning else None
     prompt, completion = whole_counts(
         prompt,
         completion,
@@ -153,7 +153,7 @@ def _plain(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     return cast("dict[str, Any]", inner) if type(inner) is dict else attributes
 
 
-def _first(get: Get, names: tuple[str, ...]) -> int | None:
+def _first(get: Get, names: Names) -> int | None:
     for name in names:
         value = get(name)
         if value is not None:
@@ -163,9 +163,9 @@ def _first(get: Get, names: tuple[str, ...]) -> int | None:
     return None
 
 
-def _first_cost(get: Get) -> Decimal | None:
+def _first_cost(get: Get, names: Names) -> Decimal | None:
     """Return the first cost above zero: a reported zero is how unknown models are priced."""
-    for name in attribute.COST:
+    for name in names:
         value = get(name)
         if value is not None:
             amount = dollars(value)
@@ -180,7 +180,7 @@ def _text(value: object) -> str | None:
     return None
 
 
-def _first_text(get: Get, names: tuple[str, ...]) -> str | None:
+def _first_text(get: Get, names: Names) -> str | None:
     for name in names:
         value = get(name)
         if value is not None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import cast
 
 from jobspan.model.usage import attribute
-from jobspan.model.usage.fact import AGGREGATE, LLM, UsageFact
+from jobspan.model.usage.fact import AGGREGATE, LLM, UsageFact, Used
 from jobspan.model.usage.name import hidden_cost, id_of, model_of, provider_of, text_of
 from jobspan.model.usage.normalise import whole_counts
 from jobspan.model.usage.number import count, dollars
@@ -18,34 +18,20 @@ from jobspan.model.usage.shape import Counts, field, number, read_counts
 
 _APIFY_FIELDS = ("usageTotalUsd", "usage_total_usd", "actId", "act_id", "actorTaskId", "actor_task_id")
 _APIFY_UNITS = ("ACTOR_COMPUTE_UNITS", "actor_compute_units", "DATASET_READS", "dataset_reads")
+_USED = tuple(spec.name for spec in fields(Used))
 _INNER = ("response", "message", "data", "metadata", "delta", "context_wrapper")
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+@dataclass(slots=True, unsafe_hash=True)
+class Reading(Used):
     """What a response says it used. `prompt` and `completion` are None when it says nothing.
 
     `metered` is False when the usage is unknown or only seen in part; `aggregate` is True when it may
     be the sum of `requests` calls.
     """
 
-    prompt: int | None = None
-    completion: int | None = None
-    cache_read: int | None = None
-    cache_write: int | None = None
-    reasoning: int | None = None
-    cost: Decimal | None = None
-    provider: str | None = None
-    model: str | None = None
-    response_id: str | None = None
     metered: bool = False
     aggregate: bool = False
-    requests: int = 1
-
-    @property
-    def total(self) -> int:
-        """Return prompt plus completion."""
-        return (self.prompt or 0) + (self.completion or 0)
 
     def to_fact(self, *, trace_id: str, span_id: str, parent_span_id: str | None, at_ns: int) -> UsageFact:
         """Return this reading as a fact made by hand at an instant, beneath the current span.
@@ -53,6 +39,7 @@ class Reading:
         The same response recorded twice is one call when it has an id, else when `span_id` is equal.
         """
         return UsageFact(
+            *[getattr(self, name) for name in _USED],
             trace_id=trace_id,
             span_id=span_id,
             parent_span_id=parent_span_id,
@@ -60,18 +47,8 @@ class Reading:
             start_ns=at_ns,
             end_ns=at_ns,
             role=AGGREGATE if self.aggregate else LLM,
-            prompt=self.prompt,
-            completion=self.completion,
-            cache_read=self.cache_read,
-            cache_write=self.cache_write,
-            reasoning=self.reasoning,
-            cost=self.cost,
-            provider=self.provider,
-            model=self.model,
-            response_id=self.response_id,
             metered=self.metered,
             manual=True,
-            requests=self.requests,
         )
 
 
