@@ -340,3 +340,16 @@ def test_nothing_is_left_in_memory_of_runs_that_ended(fresh, count):
         wait_until(are_gone, 10)
     assert len(runs) == 2 * count
     assert len(scope._entered) == entered
+
+
+def test_an_ended_run_is_let_go_without_the_garbage_collector(fresh):
+    gc.disable()
+    try:
+        with jobspan.job("nightly"):
+            with jobspan.client_run("A") as run, run.operation("step") as step:
+                run.add(leads=1)
+            refs = [weakref.ref(run), weakref.ref(step), weakref.ref(run.span)]
+            del run, step
+            assert [ref() for ref in refs] == [None, None, None]
+    finally:
+        gc.enable()
