@@ -1,10 +1,11 @@
-"""One scope stands for all blocks of a client; each leaves the run it entered, whatever else is open."""
+"""Blocks of one client, by one scope or two: each leaves the run it entered, whatever else is open."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
 import threading
+from collections.abc import Iterator
 
 import jobspan
 from jobspan import client_run, current_run, job
@@ -13,10 +14,10 @@ from jobspan.runs.current import live_run
 from tests.conftest import Fresh
 
 
-def test_blocks_of_one_client_share_a_scope_and_no_run(fresh: Fresh) -> None:
+def test_blocks_of_one_scope_share_no_run(fresh: Fresh) -> None:
+    scope = client_run("A")
     with job("nightly"):
-        assert client_run("A") is client_run("A")
-        with client_run("A") as first, client_run("A") as second:
+        with scope as first, scope as second:
             assert first is not second
             assert current_run() is second
             first.add(leads=1)
@@ -25,10 +26,11 @@ def test_blocks_of_one_client_share_a_scope_and_no_run(fresh: Fresh) -> None:
 
 
 def test_threads_leave_their_own_blocks_in_any_order(fresh: Fresh) -> None:
+    scope = client_run("A")
     first_is_in, second_is_in, first_is_out = threading.Event(), threading.Event(), threading.Event()
 
     def first() -> None:
-        with client_run("A") as run:
+        with scope as run:
             first_is_in.set()
             assert second_is_in.wait(20)
             run.add(leads=1)
@@ -38,7 +40,7 @@ def test_threads_leave_their_own_blocks_in_any_order(fresh: Fresh) -> None:
 
     def second() -> None:
         assert first_is_in.wait(20)
-        with client_run("A") as run:
+        with scope as run:
             second_is_in.set()
             assert first_is_out.wait(20)
             assert run.is_recording, "the other thread has left this block"
@@ -56,8 +58,10 @@ def test_threads_leave_their_own_blocks_in_any_order(fresh: Fresh) -> None:
 
 
 def test_tasks_leave_their_own_blocks(fresh: Fresh) -> None:
+    scope = client_run("A")
+
     async def work(turns: int) -> bool:
-        async with client_run("A") as run:
+        async with scope as run:
             run.add(leads=1)
             for _ in range(turns):
                 await asyncio.sleep(0)
@@ -103,18 +107,18 @@ def test_blocks_left_in_another_order_are_all_closed(fresh: Fresh) -> None:
 
 
 def test_a_block_left_where_its_context_is_not_is_that_of_its_thread(fresh: Fresh) -> None:
+    scope = client_run("A")
     inside, leave = threading.Event(), threading.Event()
     elsewhere = []
 
     def other() -> None:
-        with client_run("A") as run:
+        with scope as run:
             elsewhere.append(run)
             run.add(leads=10)
             inside.set()
             assert leave.wait(20)
 
     with job("nightly"):
-        scope = client_run("A")
         mine = contextvars.copy_context().run(scope.__enter__)  # as a fixture that was set up elsewhere
         thread = threading.Thread(target=jobspan.wrap(other))
         thread.start()
@@ -125,3 +129,21 @@ def test_a_block_left_where_its_context_is_not_is_that_of_its_thread(fresh: Fres
         leave.set()
         thread.join()
     assert fresh.client("A").leads_processed == 11
+
+
+def test_generators_over_one_client_leave_their_own_blocks_in_any_order(fresh: Fresh) -> None:
+    runs = []
+
+    def steps(turns: int) -> Iterator[int]:
+        with client_run("A") as run:
+            runs.append(run)
+            yield from range(turns)
+
+    with job("nightly"):
+        first, second = steps(1), steps(2)
+        assert (next(first), next(second)) == (0, 0)
+        assert list(first) == []
+        assert [run.is_recording for run in runs] == [False, True]
+        assert list(second) == [1]
+        assert not runs[1].is_recording
+    assert not scopes._entered

@@ -273,7 +273,7 @@ def operation(name: Any = None, /, **options: Any) -> Any:
 
 
 _blocks: dict[str, ClientRunScope] = {}
-"""Scopes of clients seen of late: a scope never changes, and may be entered many times at once."""
+"""Scopes of clients seen of late, whose ids need not be checked again."""
 
 
 def _block_of(client_id: str) -> ClientRunScope:
@@ -283,7 +283,7 @@ def _block_of(client_id: str) -> ClientRunScope:
         if len(_blocks) >= _MOST_BLOCKS:
             _blocks.clear()
         _blocks[client_id] = scope
-    return scope
+    return scope.twin()
 
 
 def _is_function(value: object) -> bool:

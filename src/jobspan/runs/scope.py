@@ -253,11 +253,18 @@ class ClientRunScope(Scope[ClientRun]):
     def __repr__(self) -> str:
         return f"client_run({self._client_id if self.source is None else self.source!r})"
 
+    def twin(self) -> ClientRunScope:
+        """Return a scope like this one: two blocks of a client are told apart however they are left."""
+        scope = ClientRunScope.__new__(ClientRunScope)
+        scope._timeout, scope._limits, scope._said = self._timeout, self._limits, self._said
+        scope._client_id, scope.source, scope._job = self._client_id, self.source, self._job
+        scope._part, scope._attempt, scope._implicit = self._part, self._attempt, self._implicit
+        return scope
+
     def with_source(self, source: ClientSource) -> ClientRunScope:
         """Return a scope like this one that takes its client from `source`."""
-        scope = ClientRunScope(source=source, implicit_job=self._implicit, job=self._job)
-        scope._timeout, scope._part, scope._attempt = self._timeout, self._part, self._attempt
-        scope._limits, scope._said = self._limits, self._said
+        scope = self.twin()
+        scope.source = source
         return scope
 
     def new_run(self) -> ClientRun:
