@@ -70,9 +70,16 @@ now_ns: Callable[[], int] = _clock.now_ns
 between it and the clock in charge."""
 
 
+moved_ns: int = 0
+"""By how much `resync` has moved the clock in all: no part of any duration."""
+
+
 def resync() -> int:
     """Look at the wall clock again; return the jump in nanoseconds, 0 if there was none."""
-    return _clock.resync()
+    global moved_ns
+    jump_ns = _clock.resync()
+    moved_ns += jump_ns
+    return jump_ns
 
 
 def use(clock: Clock) -> Clock:

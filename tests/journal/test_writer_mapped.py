@@ -28,6 +28,7 @@ from jobspan.journal import (
     journals,
     last_seen_ns,
     mapping,
+    mount,
     read,
     retire,
 )
@@ -133,7 +134,7 @@ def test_only_known_file_systems_are_mapped(
     mounts = tmp_path / "mountinfo"
     line = f"22 1 {os.major(device)}:{os.minor(device)} / / rw shared:1 master:2 - {{}} a\\040b rw\n"
     mounts.write_text("21 1 0:99 / /proc rw - proc proc rw\n" + line.format("xfs") + line.format(kind))
-    monkeypatch.setattr(mapping, "_MOUNTS", str(mounts))
+    monkeypatch.setattr(mount, "MOUNTS", str(mounts))
     monkeypatch.setattr(mapping, "_safe_devices", {})
     assert mapping.is_safe(tmp_path) == (kind == "ext4")
 

@@ -229,6 +229,8 @@ def test_the_night_is_told_as_it_was(night: Night, base: AirtableServer) -> None
     all_jobs = by_id(rows(base, JOBS), "Job Type")
     assert sorted(all_jobs) == ["nightly", "weekly"]
     job, weekly = all_jobs["nightly"], all_jobs["weekly"]
+    started = [int(seconds(each["Start Time"])) for each in (job, weekly)]
+    assert started[0] == started[1], "both crons fired in one second"
     assert job["Run ID"] != weekly["Run ID"]
     there = rows(base, CLIENT_RUNS)
     own = by_id([row for row in there if row["Run ID"].startswith(job["Run ID"] + "-")], "Client ID")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from jobspan import _delivery, _runtime
 from jobspan.testing.airtable import AirtableServer
 from tests.program import environment
 from tests.relay.conftest import Deliver
-from tests.relay.support import CLIENT_RUNS, SWIFT, assert_equal_to_ledger, rows, settings, wait_until
+from tests.relay.support import CLIENT_RUNS, JOBS, SWIFT, assert_equal_to_ledger, rows, settings, wait_until
 
 WORK = """
 import sys, time, jobspan
@@ -143,6 +144,56 @@ def test_a_relay_of_its_own_delivers_what_others_wrote(fresh: Path) -> None:
         assert out.strip() == "True", err
         deliver_the_rest(server, fresh)
         assert_equal_to_ledger(server)
+
+
+def test_a_relay_closes_what_a_killed_process_and_a_missed_deadline_left_open(fresh: Path) -> None:
+    relaying = """
+from jobspan import _delivery, _runtime
+from tests.relay.support import SWIFT
+_delivery.TIMING = SWIFT
+_runtime.run_relay()
+"""
+    working = """
+import os, sys, time, jobspan
+with jobspan.job("killed") as job:
+    with job.client("waits") as run: run.detach(external_id="w", deadline=12)
+    with job.client("works") as run:
+        run.add(posts=4)
+        print("open", flush=True)
+        time.sleep(60)
+"""
+    with AirtableServer() as server:
+        relay = program(server, fresh, code=relaying)
+        worker = subprocess.Popen(
+            [sys.executable, "-c", working],
+            env={**environment(fresh, JOBSPAN_RELAY="off"), "AIRTABLE_BASE_ID": server.base_id},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "open\n"
+            opened = dict.fromkeys(("killed", "waits", "works"), "Running")
+            wait_until(lambda: statuses(server) == opened, 30)
+            worker.kill()
+            killed_at = time.time()
+            worker.wait()
+            wanted = {"killed": "Failed", "waits": "Timed_out", "works": "Failed"}
+            wait_until(lambda: statuses(server) == wanted, 40)
+        finally:
+            for process in (worker, relay):
+                process.kill()
+                process.communicate()
+        (row,) = [row for row in rows(server, CLIENT_RUNS) if row["Client ID"] == "works"]
+        assert row["Posts Processed"] == 4
+        assert "process ended without finishing" in row["System Notes"]
+        assert datetime.fromisoformat(row["End Time"]).timestamp() <= killed_at + 0.001, "last seen, not now"
+
+
+def statuses(server: AirtableServer) -> dict[str, str]:
+    """Return the status of each row, by job type or client."""
+    found = {row["Job Type"]: row["Status"] for row in rows(server, JOBS)}
+    return found | {row["Client ID"]: row["Status"] for row in rows(server, CLIENT_RUNS)}
 
 
 def test_a_forked_child_delivers_by_itself(deliver: Deliver) -> None:

@@ -19,11 +19,12 @@ import os
 import sys
 from pathlib import Path
 
+from jobspan.journal.mount import file_system
+
 _KEEPS_ITS_PROMISE = frozenset({"ext4", "xfs", "tmpfs", "overlay"})
 """File systems that reserve for good and stay coherent; never NFS, SMB, FUSE, nor what copies on write."""
 
 _BLOCK = 512  # the unit of st_blocks
-_MOUNTS = "/proc/self/mountinfo"
 
 _safe_devices: dict[int, bool] = {}
 _stranded: list[mmap.mmap] = []
@@ -118,13 +119,7 @@ def _has_interpreter_lock() -> bool:
 
 
 def _is_safe_device(folder: Path, device: int) -> bool:
-    kind = ""
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    with open(_MOUNTS, encoding="utf-8", errors="replace") as mounts:
-        for line in mounts:
-            fields = line.split(" ")
-            if fields[2] == wanted:
-                kind = fields[fields.index("-", 6) + 1]
+    kind = file_system(device)
     # An overlay answers with the numbers of what lies below; btrfs, which copies on write, has no inodes.
     return kind in _KEEPS_ITS_PROMISE and (kind != "overlay" or os.statvfs(folder).f_files > 0)
 

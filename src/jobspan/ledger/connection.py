@@ -14,6 +14,7 @@ from jobspan import _clock
 from jobspan._guard import guard
 from jobspan.exceptions import LedgerError
 from jobspan.journal.lock import locked
+from jobspan.journal.mount import network_file_system
 from jobspan.journal.place import Place, open_new
 from jobspan.ledger.migrations import APPLICATION_ID, MIGRATIONS
 from jobspan.ledger.trouble import BrokenLedgerError, busy, translated
@@ -21,6 +22,8 @@ from jobspan.ledger.trouble import BrokenLedgerError, busy, translated
 _CHECKED_BYTES = 8 * 1024 * 1024
 """A ledger up to this size is checked whole when it is opened; a larger one only where it is read."""
 
+_told_of: set[Path] = set()
+"""Ledgers on file systems of other machines."""
 _SUFFIXES = ("-wal", "-shm", "")
 
 
@@ -72,13 +75,28 @@ def _opened(path: Path, is_known: bool) -> sqlite3.Connection:
         try:
             connection.execute("PRAGMA trusted_schema = OFF")
             _check(connection, path, whole=not is_known)
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA journal_mode = {_journal_mode(path)}")
             connection.execute("PRAGMA synchronous = NORMAL")
             _migrate(connection)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def _journal_mode(path: Path) -> str:
+    """Return how SQLite keeps its transactions: a WAL needs memory shared by all who write."""
+    kind = network_file_system(path.parent)
+    if not kind:
+        return "WAL"
+    if path not in _told_of:
+        _told_of.add(path)
+        guard.note(
+            "ledger.network",
+            f"{path} is on {kind}: it is used without a WAL, more slowly; processes of several machines must"
+            " not share it; choose a disk of this machine with JOBSPAN_LEDGER",
+        )
+    return "DELETE"
 
 
 def connect_copy(path: Path, *, trust_locks: bool = True) -> sqlite3.Connection:

@@ -73,6 +73,8 @@ class RunHandle(Telling):
     _span_name: str
     _number: int = 0
     """Of its span, and in its uid."""
+    _moved_ns: int = 0
+    """How far the clock had been moved when it was opened: its end is told by the same clock."""
     _home: int = 0
     """The process that opened it, and alone closes it."""
     _depth: int
@@ -284,6 +286,8 @@ class RunHandle(Telling):
         if pid != _told[0] or provider is not _globals._TRACER_PROVIDER:
             pid, provider, prefix = runtime.make_ready()
         self._home = pid
+        if _clock.moved_ns:
+            self._moved_ns = _clock.moved_ns
         now = _clock.now_ns()
         number = self._number = new_span_id()
         with _SPAN:
@@ -323,6 +327,8 @@ class RunHandle(Telling):
             with _USAGE:
                 usage_processor.own_span(self, span)
         end_ns = _clock.now_ns()
+        if _clock.moved_ns:
+            end_ns -= _clock.moved_ns - self._moved_ns
         if not self._is_detached or not self.stays_open:
             self._write(f'"e":"close","how":"{left}","lane":{lane()}{cause}', end_ns)
         self._tell_parent()

@@ -33,6 +33,7 @@ R = TypeVar("R")
 
 _DELIVERY = guarded("job.delivery")
 _RUN_ID = guarded("job.run_id")
+_CLOCK = guarded("job.clock")
 
 
 class JobRun(Detachable):
@@ -317,7 +318,10 @@ class JobRun(Detachable):
         return ""
 
     def _start(self) -> None:
+        moved_ns = 0
         if not self._attached_to:
+            with _CLOCK:
+                moved_ns = _clock.resync()
             with _RUN_ID:
                 self._id = self._runtime.new_run_id(_clock.now_ns())
         super()._start()
@@ -327,7 +331,6 @@ class JobRun(Detachable):
             return
         with _DELIVERY:
             self._runtime.deliveries.job_opened(self.uid)
-        moved_ns = _clock.resync()
         if moved_ns:
             self.note(f"the clock of this machine was moved by {moved_ns / 1e9:+.0f} s")
         self._runtime.job_boundary()
