@@ -51,9 +51,22 @@ class Gateway:
     url: str = ""
     seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     bent: int = 0
+    sizes: list[int] = field(default_factory=list)
+    """How many records each request held; 0: none."""
 
 
-def _handler(server: AirtableServer | None, gateway: Gateway, bend: Bend, method: str, times: int) -> Any:
+def _records(raw: bytes) -> int:
+    return len(json.loads(raw).get("records", ())) if raw else 0
+
+
+def _handler(
+    server: AirtableServer | None,
+    gateway: Gateway,
+    bend: Bend,
+    method: str,
+    times: int,
+    refuses: bytes | None,
+) -> Any:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
@@ -64,12 +77,17 @@ def _handler(server: AirtableServer | None, gateway: Gateway, bend: Bend, method
         def _any(self) -> None:
             gateway.seen.append((self.command, self.path, dict(self.headers)))
             raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            gateway.sizes.append(_records(raw))
+            if refuses is not None and refuses in raw:  # it never comes to the server
+                self._give(bend(Answer(200, {}, b"{}")))
+                return
             answer = Answer(200, {}, b"{}") if server is None else self._forwarded(server, raw)
             if (
                 server is not None
                 and self.command == method
                 and gateway.bent < times
                 and answer.status == 200
+                and refuses is None
             ):
                 gateway.bent += 1
                 answer = bend(answer)
@@ -109,10 +127,14 @@ def gateway(
     *,
     method: str = "PATCH",
     times: int = 10**6,
+    refuses: bytes | None = None,
 ) -> Iterator[Gateway]:
-    """Run a gateway that bends the first answers to requests of a method; without a server it says {}."""
+    """Run a gateway that bends the first answers to requests of a method; without a server it says {}.
+
+    With `refuses` it keeps requests that hold these bytes from the server, and bends only their answers.
+    """
     made = Gateway()
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server, made, bend, method, times))
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server, made, bend, method, times, refuses))
     httpd.daemon_threads = True
     httpd.block_on_close = False
     httpd.handle_error = lambda *_: None  # type: ignore[method-assign]  # the client went away

@@ -268,34 +268,6 @@ def test_a_row_deleted_by_a_person_while_running_comes_back_once(deliver: Delive
     assert_equal_to_ledger(server)
 
 
-def test_one_poisoned_row_of_ten_is_found_in_nine_requests(
-    deliver: Deliver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from jobspan.airtable.client import AirtableClient
-    from jobspan.exceptions import DeliveryError
-
-    server = deliver()
-    upsert = AirtableClient.upsert
-    refused: list[int] = []
-
-    def picky(self: AirtableClient, table: str, records: list[Any], *args: Any, **more: Any) -> Any:
-        if "poison" in str(records):
-            refused.append(len(records))
-            raise DeliveryError("PATCH", 422, "ODD", "something is wrong", outcome="refused")
-        return upsert(self, table, records, *args, **more)
-
-    monkeypatch.setattr(AirtableClient, "upsert", picky)
-    with jobspan.job("ten") as job:
-        for number in range(10):
-            with job.client(f"client-{number}" if number != 6 else "poison"):
-                pass
-    jobspan.flush(25)
-    there = {row.get("Client ID") for row in rows(server, CLIENT_RUNS)}
-    assert there >= {f"client-{number}" for number in range(10) if number != 6}
-    assert len([size for size in refused if size > 1]) <= 4
-    assert len(refused) < 20
-
-
 def test_decimals_in_a_column_of_whole_numbers_and_money(deliver: Deliver) -> None:
     server = deliver()
     for column in ("Apify API Costs", "Posts Processed"):

@@ -293,7 +293,7 @@ def test_an_owner_that_comes_late_adds_to_the_row_another_ledger_made(deliver: D
     assert len([each for each in reads if "python-requests" in each.headers["user-agent"]]) <= 4
 
 
-@pytest.mark.parametrize("way", ["detached", "by run id"])
+@pytest.mark.parametrize("way", [pytest.param("detached", marks=pytest.mark.slow), "by run id"])
 def test_what_another_ledger_showed_first_is_added_to_without_a_shared_key(
     deliver: Deliver, fresh: Path, way: str
 ) -> None:

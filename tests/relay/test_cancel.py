@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 import jobspan
+from jobspan.testing.airtable import AirtableServer
+from tests.program import environment, run_python
 from tests.relay.conftest import Deliver
 from tests.relay.support import CLIENT_RUNS, JOBS, SWIFT, in_ledger, rows, wait_until
 
@@ -148,3 +154,61 @@ def test_a_detached_client_run_is_canceled_by_its_row(deliver: Deliver) -> None:
     wait_until(lambda: in_ledger()[1][f"{job.run_id}-A"].status.value == "Canceled", 10)
     assert jobspan.flush(10)
     assert [row["Status"] for row in rows(server, JOBS)] == ["Canceled"]
+
+
+ALONE = """
+import sys
+from jobspan import _delivery
+from tests.relay.support import SWIFT
+_delivery.TIMING = SWIFT
+from jobspan.cli import main
+sys.argv = ["jobspan", "relay"]
+sys.exit(main())
+"""
+DETACHES = """
+import jobspan
+with jobspan.job("detaches") as job:
+    for name in ("A", "B"):
+        with job.client(name) as run:
+            run.add(posts=2)
+            run.detach(external_id=f"x-{name}")
+"""
+
+
+@pytest.mark.parametrize("table", [pytest.param(JOBS, marks=pytest.mark.slow), CLIENT_RUNS])
+def test_a_relay_alone_ends_detached_work_a_person_cancels(fresh: Path, table: str) -> None:
+    with AirtableServer() as server:
+        more = {
+            "AIRTABLE_API_KEY": server.token,
+            "AIRTABLE_BASE_ID": server.base_id,
+            "AIRTABLE_ENDPOINT_URL": server.url,
+        }
+        done = run_python(["-c", DETACHES], fresh, JOBSPAN_RELAY="off", **more)
+        assert done.returncode == 0, done.stderr
+        relay = subprocess.Popen(
+            [sys.executable, "-c", ALONE], env=environment(fresh, **more), stdout=subprocess.PIPE, text=True
+        )
+        try:
+            wait_until(lambda: [row["Status"] for row in server.rows(CLIENT_RUNS)] == ["Running"] * 2, 30)
+            (job,) = rows(server, JOBS)
+            assert job["Status"] == "Running", "its work goes on elsewhere, though its process is gone"
+            name = job["Run ID"] if table == JOBS else f"{job['Run ID']}-A"
+            server.person.edit(table, name, {"Status": "Canceled"})
+            wanted = ["Canceled", "Canceled" if table == JOBS else "Running"]
+            wait_until(
+                lambda: (
+                    [row["Status"] for row in server.rows(CLIENT_RUNS)] == wanted
+                    and "End Time" in server.rows(CLIENT_RUNS)[0]
+                ),
+                20,
+            )
+            if table == JOBS:
+                wait_until(lambda: "End Time" in server.rows(JOBS)[0], 20)
+            assert rows(server, JOBS)[0]["Status"] == ("Canceled" if table == JOBS else "Running")
+        finally:
+            relay.send_signal(signal.SIGINT)
+            relay.communicate(timeout=20)
+        jobspan.configure(ledger=fresh / "ledger.db", mode="offline")
+        _, clients = in_ledger()
+        assert clients[f"{job['Run ID']}-A"].status.value == "Canceled"
+        assert clients[f"{job['Run ID']}-A"].posts_processed == 2

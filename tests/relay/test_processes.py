@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -38,7 +39,7 @@ with jobspan.job(name) as job:
 
 
 def program(
-    server: AirtableServer, home: Path, *arguments: object, code: str = WORK
+    server: AirtableServer, home: Path, *arguments: object, code: str = WORK, **environ: str
 ) -> subprocess.Popen[str]:
     """Start a process that delivers to a server."""
     more = {
@@ -48,7 +49,7 @@ def program(
     }
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
-        env=environment(home, **more),
+        env=environment(home, **more, **environ),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -246,18 +247,31 @@ print(time.monotonic() - start, flush=True)
 """
     with AirtableServer() as server:
         DEAD[kind](server)
-        for moment in ("at once", "later"):
-            process = program(server, fresh, moment, code=code)
-            assert process.stdout is not None
-            took = float(process.stdout.readline())
-            told = time.monotonic()
-            process.wait(timeout=30)
-            exit_seconds = time.monotonic() - told
-            _, err = process.communicate()
-            assert process.returncode == 0, err
-            assert took < (0.5 if moment == "at once" else 2.0)
-            assert exit_seconds <= 2.5
-            assert "Traceback" not in err
+        for moment, longest in (("at once", 0.5), ("later", 2.0)):
+            for attempt in range(4):
+                took, exit_seconds = lived(program(server, fresh, moment, code=code))
+                if took < longest and exit_seconds <= 2.5:
+                    break
+                # On a machine busy with other things the same without Airtable is slow, too.
+                took_without, exit_without = lived(
+                    program(server, fresh, moment, code=code, JOBSPAN_MODE="offline")
+                )
+                if took < max(longest, 1.5 * took_without) and exit_seconds <= max(2.5, 2.1 + exit_without):
+                    break
+                assert attempt < 3, (took, took_without, exit_seconds, exit_without)
+
+
+def lived(process: subprocess.Popen[str]) -> tuple[float, float]:
+    """Return how long the work of a process took, as it says, and its exit."""
+    assert process.stdout is not None
+    took = float(process.stdout.readline())
+    told = time.monotonic()
+    process.wait(timeout=30)
+    exit_seconds = time.monotonic() - told
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+    return took, exit_seconds
 
 
 def timings(calls: int) -> list[float]:
@@ -275,19 +289,23 @@ def timings(calls: int) -> list[float]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_delivering_costs_the_work_next_to_nothing(deliver: Deliver, fresh: Path) -> None:
-    results: dict[str, list[float]] = {}
-    for name in ("without", "with"):
-        if name == "with":
-            deliver()
-            with jobspan.job("warm"):
-                pass
-            assert jobspan.flush(10)
-        else:
-            jobspan.configure(ledger=fresh / "plain.db", strict=True, mode="offline")
-        results[name] = timings(20_000)
-    middle = {name: found[len(found) // 2] for name, found in results.items()}
-    tail = {name: found[len(found) * 99 // 100] for name, found in results.items()}
+    server = deliver()
+    ways: dict[str, dict[str, Any]] = {
+        "without": {"ledger": fresh / "plain.db", "mode": "offline"},
+        "with": {"ledger": fresh / "ledger.db", "airtable": settings(server), "exit_flush": 0.0},
+    }
+    rounds: dict[str, list[list[float]]] = {name: [] for name in ways}
+    for number in range(10):  # by turns: what else the machine does falls on both
+        for name, given in sorted(ways.items(), reverse=number % 2 == 0):
+            jobspan.configure(strict=True, **given)
+            timings(200)
+            rounds[name].append(timings(3_000))
+    middle = {n: statistics.median(each[len(each) // 2] for each in found) for n, found in rounds.items()}
+    tail = {
+        n: statistics.median(each[len(each) * 99 // 100] for each in found) for n, found in rounds.items()
+    }
     print(middle, tail)
     assert middle["with"] <= middle["without"] * 1.05 + 2e-6
     assert tail["with"] <= tail["without"] + 1e-3

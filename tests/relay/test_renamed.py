@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 import jobspan
 from tests.relay.conftest import Deliver
 from tests.relay.support import CLIENT_RUNS, JOBS, batch, settings
@@ -30,6 +32,7 @@ def test_the_next_process_delivers_to_renamed_columns_and_a_renamed_table(
     assert all("missing" not in row["System Notes"] for row in server.rows(JOBS))
 
 
+@pytest.mark.slow
 def test_a_name_that_is_set_anew_wins_over_what_was_known(deliver: Deliver, fresh: Path) -> None:
     server = deliver()
     batch(1)
