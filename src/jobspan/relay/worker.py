@@ -24,6 +24,8 @@ _LAST_WORD_SECONDS = 0.25
 _COUNTED = 100_000
 """At exit rows are counted up to this."""
 _TROUBLE_SECONDS = 5.0
+_LOADING_SECONDS = 0.3
+_LONGEST_LOADING_SECONDS = 5.0
 
 
 class Relay:
@@ -75,6 +77,9 @@ class Relay:
         self.pid = 0
         """The process whose thread is running; 0 when none is."""
         self._lease: HeldLease | None = None
+        self._is_loading = False
+        self._load_until = float("inf")
+        """No libraries are loaded after that: the process ends."""
 
     # --- the thread
 
@@ -114,6 +119,7 @@ class Relay:
     def _work(self) -> None:
         done = self._done
         try:
+            self.rest(self._timing.poll)  # no libraries are loaded beside a program's first half second
             while not self._stopped.is_set():
                 seconds = _TROUBLE_SECONDS
                 with guarded("relay"):
@@ -148,7 +154,8 @@ class Relay:
             self._asked = False
             self._give_back()  # another process may have a better token
             return min(sender.answers.resume_in, self._timing.poll * 4)
-        if sender is None and not self._has_work():
+        is_late = _clock.monotonic() > self._load_until
+        if sender is None and (is_late or not self._has_work()):
             return self._timing.poll
         assert self._lease is not None
         if not self._lease.take():
@@ -173,6 +180,13 @@ class Relay:
         return self._asked or self.outbox.is_waiting()
 
     def _new_sender(self) -> Sender:
+        self._is_loading = True
+        try:
+            return self._load_sender()
+        finally:
+            self._is_loading = False
+
+    def _load_sender(self) -> Sender:
         lease = self._lease
         assert lease is not None
         pace = Pace(self._timing, lease.rested)  # loading the libraries is part of the first wait
@@ -261,6 +275,7 @@ class Relay:
         """Deliver what can be delivered in `timeout` seconds, say what is left, and let go."""
         until = _clock.monotonic() + timeout
         is_sending = self.pid == os.getpid()
+        self._load_until = until - _LOADING_SECONDS
         if is_sending and timeout > 0:
             self.flush(timeout, jobs, asked=False)
         if is_sending and timeout > 0:  # else not even a count is waited for: another thread may be folding
@@ -268,6 +283,8 @@ class Relay:
         self.stop()
         if is_sending:
             self._done.wait(max(0.0, min(0.2, until - _clock.monotonic())))
+        while is_sending and self._is_loading and _clock.monotonic() < until + _LONGEST_LOADING_SECONDS:
+            self._done.wait(0.02)  # an interpreter that ends while a thread loads a library may crash
 
     def _say_what_is_left(self) -> None:
         waiting = 0
