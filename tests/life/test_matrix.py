@@ -166,6 +166,7 @@ def test_every_death_leaves_the_records_it_should(tmp_path: Path, deaths: list[s
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("death", MATRIX)
 def test_every_death_leaves_them_when_each_process_folds_at_its_end(tmp_path: Path, death: str) -> None:
     for turn in range(5):
