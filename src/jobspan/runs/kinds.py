@@ -159,15 +159,15 @@ class ClientRun(Detachable):
         return text + self._of
 
     def _tell_parent(self) -> None:
-        if self._skipped and self._left is Left.OK:
-            return
-        plain = self._left is Left.OK and not self._errors and not self._is_detached
-        status = Status.COMPLETED if plain else self._status
-        job = self.job
-        if self._part:
-            job.count_part((self.name, self._part), status)
-        elif status is not job.told_last:
-            job.count_client(status)
+        left, job = self._left, self.job
+        if left is Left.OK and not self._errors and not self._part and not self._is_detached:  # as most do
+            if job.told_last is not Status.COMPLETED and not self._skipped:
+                job.count_client(Status.COMPLETED)
+        elif self._part:
+            if not self._skipped or left is not Left.OK:
+                job.count_part((self.name, self._part), self._status)
+        elif not self._skipped or left is not Left.OK:
+            job.count_client(self._status)
 
     def _remains(self) -> Remains:
         uid, job_uid = self.uid, self.job.uid

@@ -209,7 +209,7 @@ class JobScope(Scope[JobRun]):
 class ClientRunScope(Scope[ClientRun]):
     """What ``client_run(...)`` and ``j.client(...)`` return."""
 
-    __slots__ = ("_attempt", "_client_id", "_implicit", "_job", "_limits", "_part", "_said", "source")
+    __slots__ = ("_client_id", "_job", "_options", "source")
 
     def __init__(
         self,
@@ -226,29 +226,22 @@ class ClientRunScope(Scope[ClientRun]):
         max_errors: int | None = None,
     ) -> None:
         super().__init__(timeout)
-        self._limits = limits_of(max_tokens, max_cost_usd, max_errors)
         if source is None or client_id is not None:
             check_client(client_id)  # a client id written here is programming: told at once
         self._client_id = client_id
         self.source = source
-        self._part = "" if part is None else name_of(part, "a part")
-        self._attempt = whole_number(attempt, "attempt", 1)
-        self._implicit = implicit_job
         self._job = job
-        self._said = self._options()
-
-    def _options(self) -> dict[str, Any]:
-        """Return what `new_client_run` is told: only what is not usual."""
-        said: dict[str, Any] = {} if self._implicit else {"implicit": None}
-        if self._timeout is not None:
-            said["timeout_seconds"] = self._timeout
-        if self._part:
-            said["part"] = self._part
-        if self._attempt != 1:
-            said["attempt"] = self._attempt
-        if self._limits is not None:
-            said["limits"] = self._limits
-        return said
+        limits = limits_of(max_tokens, max_cost_usd, max_errors)
+        self._options: dict[str, Any] = {} if implicit_job else {"implicit": None}
+        """What `new_client_run` is told: only what is not usual."""
+        if timeout is not None:
+            self._options["timeout_seconds"] = self._timeout
+        if part is not None:
+            self._options["part"] = name_of(part, "a part")
+        if whole_number(attempt, "attempt", 1) != 1:
+            self._options["attempt"] = attempt
+        if limits is not None:
+            self._options["limits"] = limits
 
     def __repr__(self) -> str:
         return f"client_run({self._client_id if self.source is None else self.source!r})"
@@ -256,9 +249,8 @@ class ClientRunScope(Scope[ClientRun]):
     def twin(self) -> ClientRunScope:
         """Return a scope like this one: two blocks of a client are told apart however they are left."""
         scope = ClientRunScope.__new__(ClientRunScope)
-        scope._timeout, scope._limits, scope._said = self._timeout, self._limits, self._said
-        scope._client_id, scope.source, scope._job = self._client_id, self.source, self._job
-        scope._part, scope._attempt, scope._implicit = self._part, self._attempt, self._implicit
+        scope._client_id, scope.source = self._client_id, self.source
+        scope._job, scope._options, scope._timeout = self._job, self._options, None
         return scope
 
     def with_source(self, source: ClientSource) -> ClientRunScope:
@@ -275,12 +267,12 @@ class ClientRunScope(Scope[ClientRun]):
         """
         if self.source is not None:
             raise UsageError('a with block needs a client id: with client_run("Guy-Wilson"):')
-        run = new_client_run(self._client_id, self._job, **self._said)
+        run = new_client_run(self._client_id, self._job, **self._options)
         return run  # type: ignore[return-value] # a `Reentry` gives the run it goes on with
 
     def run_for(self, client_id: object, function_name: str) -> ClientRun:
         """Return a fresh client run for a client id that came with a call."""
-        run = new_client_run(client_id, self._job, function_name, **self._said)
+        run = new_client_run(client_id, self._job, function_name, **self._options)
         return run  # type: ignore[return-value]
 
 
