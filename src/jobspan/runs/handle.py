@@ -32,7 +32,7 @@ from jobspan.runs.recorder import Recorder
 from jobspan.runs.telling import Telling
 from jobspan.spans.context import attach, watched_globals
 from jobspan.spans.identifier import new_span_id
-from jobspan.spans.roster import Home, Remains, roster
+from jobspan.spans.roster import Remains, roster
 from jobspan.spans.span import RunSpan
 from jobspan.spans.usage import usage_processor
 
@@ -363,12 +363,6 @@ class RunHandle(Telling):
         """Return what is kept of it after its end."""
         told = (self.top_uid, self.job_uid, self.trace_id, self.budget)
         return (Departed, self._runtime, self.kind, self.uid, *told)
-
-    def departed(self) -> Home:
-        """Return something small that stands for it after its end."""
-        kind, *told = self._remains()
-        home: Home = kind(*told)
-        return home
 
     def _tell_parent(self) -> None:
         """Let the run around this one know how it ended."""

@@ -10,6 +10,7 @@ from jobspan.runs.current import live_run
 from jobspan.runs.handle import RunHandle
 from jobspan.runs.kinds import JobRun
 from jobspan.runs.opening import inert_client_run, inert_job, job_of
+from jobspan.runs.usage import home_of_call
 
 P = ParamSpec("P")
 
@@ -25,11 +26,16 @@ def current_job() -> JobRun:
 
 
 def _on_current_run(method: Callable[Concatenate[RunHandle, P], None]) -> Callable[P, None]:
-    """Return a method of runs as a function, which is for the current one."""
+    """Return a method of runs as a function, for the current one.
+
+    On a thread without context that is guessed as for calls an instrumentation sees: the only open client
+    run, else the only job, else the job of type `unattributed`.
+    """
     name = method.__name__
 
     def book(*args: P.args, **kwargs: P.kwargs) -> None:
-        getattr(current_run(), name)(*args, **kwargs)
+        run = live_run() or home_of_call()[0]
+        getattr(run if isinstance(run, RunHandle) else inert_client_run(), name)(*args, **kwargs)
 
     book.__name__ = book.__qualname__ = name
     book.__doc__ = method.__doc__

@@ -34,7 +34,7 @@ class Bucket:
             with job:
                 job.note(_NOTE)
             if job.uid:
-                self._home, self._jobs = job.departed(), jobs
+                self._home, self._jobs = job, jobs
                 return self._home
         return None
 
