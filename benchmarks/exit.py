@@ -3,7 +3,7 @@
 From the last line of the program until the process is gone, for an Airtable that answers (the strict server
 of `jobspan.testing`), one that refuses (a closed port) and one that takes connections and never answers;
 with the default `exit_flush` of 2 s and with 0. "nothing to do" is a process that loaded the same and
-opened no run.
+opened no run: what it takes to be gone is the interpreter's, letting go of all these libraries.
 
 ``python benchmarks/exit.py [--rounds N] [--rows N]``: rounds of all cases in turn; median and longest.
 """
@@ -97,9 +97,12 @@ def main(rounds: int, rows: int) -> None:
         for exit_flush in (2.0, 0.0):
             cases[name, exit_flush] = lambda name=name, flush=exit_flush: seconds_to_exit(name, flush, rows)
     print(f"{rows:,} rows to deliver; {rounds} rounds; seconds from the last line until the process is gone")
-    print(f"{'Airtable':16}{'exit_flush':>11}{'median':>9}{'longest':>9}")
-    for (name, exit_flush), timing in interleaved(cases, rounds, warm_up=0).items():
-        print(f"{name:16}{exit_flush:>11g}{timing.median:>9.2f}{max(timing.rounds):>9.2f}")
+    print(f"{'Airtable':16}{'exit_flush':>11}{'median':>9}{'longest':>9}{'over idle':>11}{'×':>7}")
+    found = interleaved(cases, rounds, warm_up=0)
+    idle = found["nothing to do", 2.0].median
+    for (name, exit_flush), timing in found.items():
+        more = f"{timing.median - idle:>+11.2f}{timing.median / idle:>7.2f}"
+        print(f"{name:16}{exit_flush:>11g}{timing.median:>9.2f}{max(timing.rounds):>9.2f}{more}")
 
 
 if __name__ == "__main__":

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from jobspan.ledger.reading import LedgerReader
 
 
+_LAST_SECONDS = 0.25
+"""Of the time for an exit so much is kept to say what is left and to close the ledger."""
+
+
 class Runtime:
     """The parts of a running jobspan, put together from settings."""
 
@@ -201,14 +205,16 @@ class Runtime:
         With `keep_journal` the journal's lock is held on, for runs still open: they are not dead.
         """
         until = _clock.monotonic() + timeout
+        working = timeout - min(_LAST_SECONDS, timeout / 8)
+        delivering_until = _clock.monotonic() + working
         self.keeper.stop()
         if not keep_journal:
             self.journal.close()
         if timeout > 0:
-            self.keeper.fold_now(timeout)
+            self.keeper.fold_now(working)
             self._tell_tokens()
         with guarded("deliveries.end"):
-            self.deliveries.end(until)
+            self.deliveries.end(delivering_until)
         self.pipeline.shutdown(max(0.0, until - _clock.monotonic()))
         with guarded("ledger.close"), contextlib.suppress(BusyLedgerError):
             self.ledger.close()  # while the keeper folds on, the end of the process closes it

@@ -21,7 +21,7 @@ _EVERY_SECONDS = 0.5
 _HEARTBEAT_SECONDS = 5.0
 _SYNC_SECONDS = 1.0
 _TIDY_SECONDS = 3600.0
-_SLICE_SECONDS = 0.25
+_SLICE_SECONDS = 0.4
 _LONGEST_PAUSE_SECONDS = 4.0
 _STUCK_SECONDS = 2.0
 """A ledger locked for so long, into which nobody commits, is not held by a folding process."""

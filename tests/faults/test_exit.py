@@ -120,7 +120,7 @@ def test_a_thousand_pending_rows_do_not_hold_up_the_exit(
     tmp_path: Path, listens: bool, exit_flush: float
 ) -> None:
     """Beside the exit of a process that loaded the same and has nothing to do; one of three must do."""
-    most = exit_flush + (0.5 if exit_flush else 0.15)
+    most = exit_flush + 0.15
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         if listens:

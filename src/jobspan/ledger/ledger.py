@@ -87,7 +87,8 @@ class Ledger:
         A damaged ledger is set aside and a new one folded from the journals that are kept.
 
         Args:
-            seconds: After this no new batch is begun.
+            seconds: No further batch is begun that would not be folded by then, if it takes as long as the
+                one before.
             busy_seconds: How long to wait for another process that is folding.
             sweep: Also look for dead processes and passed deadlines.
 
@@ -98,6 +99,7 @@ class Ledger:
         now = _clock.monotonic()
         until, patience = now + seconds, now + busy_seconds
         while True:
+            begun = _clock.monotonic()
             try:
                 folded = self._fold_batch(patience, sweep)
             except BrokenLedgerError as error:
@@ -105,7 +107,8 @@ class Ledger:
                 folded = self._fold_batch(patience, sweep)
             if not folded.more:
                 return True
-            if _clock.monotonic() >= until:
+            ended = _clock.monotonic()
+            if ended + (ended - begun) > until:
                 return False
 
     def _fold_batch(self, patience: float, sweep: bool) -> Folded:
