@@ -211,7 +211,7 @@ class Runtime:
         if not keep_journal:
             self.journal.close()
         if timeout > 0:
-            self.keeper.fold_now(working)
+            self.keeper.fold_now(working, punctual=True)
             self._tell_tokens()
         with guarded("deliveries.end"):
             self.deliveries.end(delivering_until)

@@ -22,6 +22,7 @@ _HEARTBEAT_SECONDS = 5.0
 _SYNC_SECONDS = 1.0
 _TIDY_SECONDS = 3600.0
 _SLICE_SECONDS = 0.4
+_FEW_EVENTS = 3_000
 _LONGEST_PAUSE_SECONDS = 4.0
 _STUCK_SECONDS = 2.0
 """A ledger locked for so long, into which nobody commits, is not held by a folding process."""
@@ -83,14 +84,20 @@ class Keeper:
         """Have the thread end; it is not waited for."""
         self._stopped.set()
 
-    def fold_now(self, timeout: float) -> bool:
-        """Fold everything, waiting for other folding processes; True iff nothing is left within `timeout`."""
+    def fold_now(self, timeout: float, *, punctual: bool = False) -> bool:
+        """Fold everything, waiting for other folding processes; True iff nothing is left within `timeout`.
+
+        Args:
+            timeout: Seconds.
+            punctual: Little at a time, so that it ends when it is to end.
+        """
+        events = _FEW_EVENTS if punctual else None
         until = _clock.monotonic() + timeout
         contention = Contention(self._ledger)
         while True:
             left = max(0.0, until - _clock.monotonic())
             try:
-                return self._ledger.fold(seconds=left, busy_seconds=min(left, 0.5))
+                return self._ledger.fold(seconds=left, busy_seconds=min(left, 0.5), events=events)
             except BusyLedgerError as error:
                 contention.met()
                 if _clock.monotonic() >= until:

@@ -138,7 +138,6 @@ ASKED: dict[str, Ask] = {
     "rows by their ids": lambda o: o.shown_as(["000000"], [f"rec{n}" for n in range(50)]),
     "known rows": lambda o: o.known_rows([f"rec{n}" for n in range(50)]),
     "unverified jobs": lambda o: o.unverified(),
-    "another ledger's jobs": lambda o: o.not_own(["000000"]),
     "deliveries": lambda o: o.deliveries(some(o)),
     "records": lambda o: o.records(
         list(o.deliveries(some(o)).values()), lambda delivery, deadline_ns: NOTHING_MORE

@@ -77,7 +77,7 @@ def told_in_batches(history: History, order: int) -> list[list[tuple[Event, str]
 
 def as_batch(events: list[tuple[Event, str]]) -> Batch:
     """Sort events as the folder does: journal by journal, each in its order."""
-    batch = Batch()
+    batch = Batch(100)
     for process in dict.fromkeys(process for _, process in events):
         found: list[Any] = []
         for event in (event for event, home in events if home == process):

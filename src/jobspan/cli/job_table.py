@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Sequence
 from datetime import tzinfo
 
-from rich.table import Table
-from rich.text import Text
-
 from jobspan.cli import words
-from jobspan.cli.table import Cell, Column, fitting, status_text, table
+from jobspan.cli.columns import Column, Lines, write
 from jobspan.ledger.reading import JobLine
 from jobspan.model.text import one_line
 
 
-def job_table(lines: Sequence[JobLine], zone: tzinfo) -> Table:
-    """Return the table of `lines` that fits the terminal."""
-    return fitting(_wide(lines, zone), _narrow(lines, zone))
+def show_jobs(jobs: Sequence[JobLine], zone: tzinfo) -> None:
+    """Print the table of `jobs` that fits the terminal; where none reads it, one line a job."""
+    wide = _wide(jobs, zone)
+    if not sys.stdout.isatty() or wide.width <= shutil.get_terminal_size().columns:
+        write(wide, _colour)
+        return
+    from jobspan.cli.narrow_table import show_narrow
+
+    show_narrow(jobs, zone)
 
 
-def _wide(lines: Sequence[JobLine], zone: tzinfo) -> Table:
+def _colour(text: str) -> str:
+    return words.COLOURS.get(text, ("", ""))[1]
+
+
+def _wide(jobs: Sequence[JobLine], zone: tzinfo) -> Lines:
     columns = [
         Column("Run ID"),
         Column("Type"),
@@ -32,44 +41,19 @@ def _wide(lines: Sequence[JobLine], zone: tzinfo) -> Table:
         Column("Tokens", numeric=True),
         Column("Cost", numeric=True),
     ]
-    rows: list[list[Cell]] = [
+    rows = [
         [
-            line.run_id,
-            line.job_type,
-            status_text(line.status),
-            words.moment(line.start_time, zone),
-            words.took(line.start_time, line.end_time),
-            words.tally(line.clients),
-            words.number(line.items_processed),
-            words.number(line.errors),
-            words.number(line.total_tokens),
-            words.money(line.cost_usd, line.unpriced_calls),
+            one_line(job.run_id),
+            one_line(job.job_type),
+            job.status.value,
+            words.moment(job.start_time, zone),
+            words.took(job.start_time, job.end_time),
+            words.tally(job.clients),
+            words.number(job.items_processed),
+            words.number(job.errors),
+            words.number(job.total_tokens),
+            words.money(job.cost_usd, job.unpriced_calls),
         ]
-        for line in lines
+        for job in jobs
     ]
-    return table(columns, rows)
-
-
-def _narrow(lines: Sequence[JobLine], zone: tzinfo) -> Table:
-    columns = [
-        Column("Run ID\nType", wraps=True),
-        Column("Status\nClients", wraps=True),
-        Column(f"Started ({zone})\nTook"),
-        Column("Items\nErrors", numeric=True),
-        Column("Tokens\nCost", numeric=True),
-    ]
-    rows: list[list[Cell]] = [
-        [
-            _two(line.run_id, line.job_type),
-            _two(status_text(line.status), words.tally(line.clients)),
-            _two(words.moment(line.start_time, zone), words.took(line.start_time, line.end_time)),
-            _two(words.number(line.items_processed), words.number(line.errors)),
-            _two(words.number(line.total_tokens), words.money(line.cost_usd, line.unpriced_calls)),
-        ]
-        for line in lines
-    ]
-    return table(columns, rows)
-
-
-def _two(first: Cell, second: str) -> Text:
-    return Text.assemble(first, "\n", (one_line(second), "dim"))
+    return Lines(columns, rows)

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from jobspan.cli import words
-from jobspan.cli.table import Cell, Column, heading, pairs, show, status_text, table
+from jobspan.cli.columns import Column
+from jobspan.cli.table import Cell, heading, pairs, show, status_text, table
 from jobspan.model.record import ClientRunRecord, JobRecord, OperationRecord, UsageRow
 from jobspan.model.status import Status
 from jobspan.model.text import multi_line

@@ -36,14 +36,13 @@ def command(limit: int | None, as_json: bool) -> None:
 
 
 def _show(reader: LedgerReader, limit: int, settings: Settings) -> None:
-    from jobspan.cli.job_table import job_table
-    from jobspan.cli.table import show
+    from jobspan.cli.job_table import show_jobs
 
     lines, count = list(reader.job_lines(limit)), reader.job_count()
     if not count:
         click.echo(f"No jobs yet in {settings.ledger}. Try: jobspan demo")
         return
     if lines:
-        show(job_table(lines, settings.timezone))
+        show_jobs(lines, settings.timezone)
     if count > len(lines):
         click.echo(f"\n{count - len(lines):,} more: jobspan runs --limit {count}")

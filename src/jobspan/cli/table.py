@@ -7,44 +7,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console, RenderableType
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from jobspan.cli.columns import Column
+from jobspan.cli.words import COLOURS
 from jobspan.model.status import Status
 from jobspan.model.text import one_line
 
 _UNBOUNDED = 100_000
-_COLOURS = {
-    Status.COMPLETED.value: "green",
-    Status.COMPLETED_WITH_ERRORS.value: "yellow",
-    Status.FAILED.value: "red",
-    Status.TIMED_OUT.value: "red",
-    Status.CANCELED.value: "magenta",
-    Status.RUNNING.value: "cyan",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column: its title, and whether it holds numbers."""
-
-    title: str
-    numeric: bool = False
-    wraps: bool = False
-    """Whether a narrow terminal may break its texts into lines."""
-
 
 Cell = str | Text
 
 
 def status_text(status: Status) -> Text:
     """Return a status in its colour."""
-    return Text(status.value, style=_COLOURS[status.value])
+    return Text(status.value, style=COLOURS[status.value][0])
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, total: Sequence[Cell] = ()) -> Table:
@@ -70,18 +51,6 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, total: S
 def _text(cell: Cell) -> Text:
     """Return a cell as it is: no markup in it means anything, and nothing in it moves the cursor."""
     return cell if isinstance(cell, Text) else Text("\n".join(map(one_line, cell.split("\n"))))
-
-
-def fitting(*choices: Table) -> Table:
-    """Return the first of `choices` that fits the terminal, else the last; without a terminal, the first."""
-    if not sys.stdout.isatty():
-        return choices[0]
-    console = _console()
-    unbounded = console.options.update(max_width=_UNBOUNDED)
-    for choice in choices:
-        if Measurement.get(console, unbounded, choice).maximum <= console.width:
-            return choice
-    return choices[-1]
 
 
 def pairs(facts: Iterable[tuple[str, Cell]]) -> Table:

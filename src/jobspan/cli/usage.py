@@ -72,7 +72,8 @@ def _named(row: UsageRow, by: UsageBy) -> dict[str, Any]:
 
 
 def _show(rows: Sequence[UsageRow], by: UsageBy) -> None:
-    from jobspan.cli.table import Cell, Column, show, table
+    from jobspan.cli.columns import Column
+    from jobspan.cli.table import Cell, show, table
 
     columns = [
         Column(by.capitalize(), wraps=True),

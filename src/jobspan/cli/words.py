@@ -20,6 +20,17 @@ _TALLY = {
 }
 
 
+COLOURS = {
+    Status.COMPLETED.value: ("green", "\x1b[32m"),
+    Status.COMPLETED_WITH_ERRORS.value: ("yellow", "\x1b[33m"),
+    Status.FAILED.value: ("red", "\x1b[31m"),
+    Status.TIMED_OUT.value: ("red", "\x1b[31m"),
+    Status.CANCELED.value: ("magenta", "\x1b[35m"),
+    Status.RUNNING.value: ("cyan", "\x1b[36m"),
+}
+"""The colour of a status: its name, and the code that a terminal reads."""
+
+
 def number(value: int | None) -> str:
     """Return a whole number with its thousands apart."""
     return NONE if value is None else f"{value:,}"

@@ -17,10 +17,17 @@ Events = list[tuple[Event, str | None]]
 class Batch:
     """Events of some journals, sorted; every one of them can be applied whole."""
 
+    most: int
+    """How many events it is meant to hold; the last few may be too many."""
     told: list[ToldPart] = field(default_factory=list[ToldPart])
     rest: Events = field(default_factory=Events)
     size: int = 0
     """How many events it holds."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it holds what it is meant to."""
+        return self.size >= self.most
 
     def add(self, found: list[Event], process: str) -> int:
         """Add what was found in the journal of a process, in its order; return how many are no events."""

@@ -66,6 +66,7 @@ _RUN_PLAIN = (
     "facts_new",
     "loose",
 )
+_PART_NAMES, _RUN_NAMES = frozenset(_PART_PLAIN), frozenset(_RUN_PLAIN)
 
 
 def _dump(data: dict[str, Any]) -> str:
@@ -165,9 +166,8 @@ def read_part(row: Row) -> Part:
     if text[0] == "[":
         _take_brief(part, data)
         return part
-    for name in _PART_PLAIN:
-        if name in data:
-            setattr(part, name, data[name])
+    for name in data.keys() & _PART_NAMES:
+        setattr(part, name, data[name])
     part.attempt = data.get("attempt", 1)
     if "counters" in data:
         part.counters = Counters.from_json(data["counters"])
@@ -232,9 +232,8 @@ def read_run(row: Row) -> Run:
     uid, kind, job, label, run_id, status, start_ns, end_ns, text = row
     data: dict[str, Any] = json.loads(text)
     run = Run(uid, kind, job, label, run_id, start_ns=start_ns, end_ns=end_ns, status=Status(status))
-    for name in _RUN_PLAIN:
-        if name in data:
-            setattr(run, name, data[name])
+    for name in data.keys() & _RUN_NAMES:
+        setattr(run, name, data[name])
     run.attempts = data.get("attempts", 1)
     run.fields = _fields(data.get("fields", {}))
     run.destinations = tuple(data.get("to", ()))

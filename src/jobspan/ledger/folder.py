@@ -99,6 +99,7 @@ class Folder:
         extra: Sequence[tuple[str, str]] = (),
         sweep: bool = True,
         retire: bool = True,
+        events: int | None = None,
     ) -> Folded:
         """Fold a batch in one transaction.
 
@@ -107,6 +108,7 @@ class Folder:
             extra: Events that are in no file: (process uid, payload).
             sweep: Also look for dead processes and passed deadlines.
             retire: Set aside the journals read to their end.
+            events: How many make a batch.
 
         Raises:
             sqlite3.Error: As SQLite says; then nothing was changed.
@@ -115,7 +117,7 @@ class Folder:
         connection.execute("BEGIN IMMEDIATE")
         try:
             check_version(connection, self._place.ledger)
-            result, journals = self._fold_in_transaction(connection, extra, sweep)
+            result, journals = self._fold_in_transaction(connection, extra, sweep, events or _BATCH_EVENTS)
             connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):  # it may be over, or the connection closed by a fork
@@ -128,14 +130,14 @@ class Folder:
         return result
 
     def _fold_in_transaction(
-        self, connection: sqlite3.Connection, extra: Sequence[tuple[str, str]], sweep: bool
+        self, connection: sqlite3.Connection, extra: Sequence[tuple[str, str]], sweep: bool, most: int
     ) -> tuple[Folded, list[_Journal]]:
         result = Folded()
         journals = self._unfinished(connection)
-        batch = Batch()
+        batch = Batch(most)
         touched: list[_Journal] = []
         for journal in journals:
-            if batch.size >= _BATCH_EVENTS:
+            if batch.is_full:
                 result.more = True
                 break
             with guarded("ledger.journal"):
@@ -200,7 +202,7 @@ class Folder:
     def _read_chunks(self, journal: _Journal, batch: Batch, result: Folded) -> None:
         gone = not journal.done and self._is_owner_gone(journal)
         found: list[Event] = []
-        while batch.size + len(found) < _BATCH_EVENTS and not journal.done:
+        while batch.size + len(found) < batch.most and not journal.done:
             chunk = reader.read(journal.path, journal.offset, _CHUNK_BYTES, owner_gone=gone)
             for event in read_objects(chunk.payloads):
                 if event is None:

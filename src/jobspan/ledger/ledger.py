@@ -81,7 +81,9 @@ class Ledger:
         self._pid = os.getpid()
         _ledgers.add(self)
 
-    def fold(self, *, seconds: float, busy_seconds: float = 0.0, sweep: bool = True) -> bool:
+    def fold(
+        self, *, seconds: float, busy_seconds: float = 0.0, sweep: bool = True, events: int | None = None
+    ) -> bool:
         """Fold what the journals hold, batch by batch, for about `seconds`; True when nothing is left.
 
         A damaged ledger is set aside and a new one folded from the journals that are kept.
@@ -91,6 +93,7 @@ class Ledger:
                 one before.
             busy_seconds: How long to wait for another process that is folding.
             sweep: Also look for dead processes and passed deadlines.
+            events: How many make a batch: fewer take longer in all, and end more punctually.
 
         Raises:
             BusyLedgerError: Another process is at it.
@@ -101,35 +104,35 @@ class Ledger:
         while True:
             begun = _clock.monotonic()
             try:
-                folded = self._fold_batch(patience, sweep)
+                folded = self._fold_batch(patience, sweep, events)
             except BrokenLedgerError as error:
                 self._replace(error)
-                folded = self._fold_batch(patience, sweep)
+                folded = self._fold_batch(patience, sweep, events)
             if not folded.more:
                 return True
             ended = _clock.monotonic()
             if ended + (ended - begun) > until:
                 return False
 
-    def _fold_batch(self, patience: float, sweep: bool) -> Folded:
+    def _fold_batch(self, patience: float, sweep: bool, events: int | None) -> Folded:
         while True:
             left = patience - _clock.monotonic()
             try:
                 with fork_gate.held(max(0.0, left)), translated(self.path):
-                    return self._fold_held(sweep)
+                    return self._fold_held(sweep, events)
             except BusyLedgerError:
                 if left <= 0:
                     raise
             _clock.sleep(_PAUSE_SECONDS)  # without the gate: a fork need not wait for another program
 
-    def _fold_held(self, sweep: bool) -> Folded:
+    def _fold_held(self, sweep: bool, events: int | None) -> Folded:
         connection = self._open()
         if connection.in_transaction:  # a signal handler came in while this thread folds
             raise BusyLedgerError("the interrupted thread is busy with the ledger; try again later")
         extra = self._unwritten.events()
         if self._folder is None:
             self._folder = _new_folder(self.place, self._claim)
-        folded = self._folder.fold(connection, extra=extra, sweep=sweep)
+        folded = self._folder.fold(connection, extra=extra, sweep=sweep, events=events)
         if extra:
             self._unwritten.forget(extra)
         return folded

@@ -303,7 +303,7 @@ class LedgerReader:
 
 
 def _job_line(job: Run, zone: tzinfo) -> JobLine:
-    record = job_record(job, (), (), (), (), zone)
+    record = job_record(job, (), (), (), (), zone, None)
     return JobLine(
         run_id=record.run_id,
         job_type=record.job_type,

@@ -35,7 +35,8 @@ def settle_run_ids(
     for uid in waiting:
         job = space.job(uid)
         if job.run_id is not None and "~" in job.run_id:
-            _rekey(connection, space, job, claim, alias=True)
+            if not _rekey(connection, space, job, claim, alias=True):
+                break  # the others would not get one now, either
             space.runs[uid] = job
 
 
@@ -51,17 +52,19 @@ def _rekey(
     claim: Callable[[int], str | None],
     *,
     alias: bool,
-) -> None:
+) -> bool:
+    """Give a job a run id nobody has; False where none can be had now."""
     taken = {run.run_id for run in space.runs.values()}
     for _ in range(_TRIES):  # a claim may be had again where the claims were deleted
         new = claim(job.start_ns or 0)
         if new is None:
-            return
+            return False
         if new not in taken and connection.execute(queries.SAME_RUN_ID, (new, job.uid)).fetchone() is None:
             break
     else:
-        return
+        return False
     if alias:
         connection.execute(queries.PUT_ALIAS, (job.run_id, job.uid))
     job.run_id = new
     connection.execute(delivery_queries.DIRTY_AGAIN, (job.uid,))
+    return True

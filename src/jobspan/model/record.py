@@ -27,7 +27,8 @@ def instant_text(moment: datetime | None) -> str | None:
     """Return ISO 8601 UTC with milliseconds and Z, as Airtable reads it back."""
     if moment is None:
         return None
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    text = (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
 
 
 def dollars(micro_usd: int | None) -> Decimal | None:
@@ -37,7 +38,12 @@ def dollars(micro_usd: int | None) -> Decimal | None:
     return Decimal(money_text(micro_usd))
 
 
+_AS_THEY_ARE = frozenset((str, int, type(None)))
+
+
 def _plain(value: Any) -> Any:
+    if type(value) in _AS_THEY_ARE:
+        return value
     if isinstance(value, datetime):
         return instant_text(value)
     if isinstance(value, Decimal):
@@ -55,7 +61,8 @@ def _plain(value: Any) -> Any:
 class _Record:
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON values."""
-        return {spec.name: _plain(getattr(self, spec.name)) for spec in fields(self) if spec.repr}
+        specs = self.__dataclass_fields__.items()
+        return {name: _plain(getattr(self, name)) for name, spec in specs if spec.repr}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,10 +88,16 @@ def job_record(
     entries: Sequence[Entry],
     client_runs: Iterable[ClientRunRecord],
     zone: tzinfo,
-    ending: NotesEnding = NOTHING_MORE,
+    ending: NotesEnding | None = NOTHING_MORE,
 ) -> JobRecord:
-    """Return the record of one job. `entries` hold the job's own and the errors of its client runs."""
+    """Return the record of one job. `entries` hold the job's own and the errors of its client runs.
+
+    Without an `ending` its System Notes are left empty.
+    """
     tokens = _tokens(job)
+    notes = ""
+    if ending is not None:
+        notes = render_notes(job, tops, operations, entries, zone, extra=ending.lines, mark=ending.mark)
     processed = [job.counts[name] for name in ("posts", "leads", "items") if name in job.counts]
     return JobRecord(
         run_id=job.run_id or job.uid,
@@ -102,7 +108,7 @@ def job_record(
         items_processed=sum(processed) if processed else None,
         errors=job.errors,
         error=_error_text(job, entries, zone),
-        system_notes=render_notes(job, tops, operations, entries, zone, extra=ending.lines, mark=ending.mark),
+        system_notes=notes,
         apify_run_id=_apify_run_id(job),
         prompt_tokens=tokens["prompt"],
         completion_tokens=tokens["completion"],
