@@ -386,16 +386,3 @@ def resolve_usage(connection: sqlite3.Connection) -> None:
         fold = Fold(store)
         fold.settle()
         store.write(fold.space)
-
-
-def forget_cancels(connection: sqlite3.Connection, keep_seconds: float) -> None:
-    """Delete requests to cancel what does not run any more, after a while."""
-    connection.execute(queries.FORGET_CANCELS, (_clock.now_ns() - round(keep_seconds * 1e9),))
-
-
-def forget_pruned(connection: sqlite3.Connection, place: Place, keep_seconds: float, keep_bytes: int) -> None:
-    """Delete old journals set aside that this ledger has read to their end, and their rows."""
-    aside = [path.name for path in reader.done_journals(place)]
-    read = {row[0] for row in select_many(connection, queries.JOURNALS, aside) if row[4]}
-    deleted = reader.prune_done(place, keep_seconds, keep_bytes, spare=lambda path: path.name not in read)
-    list(select_many(connection, queries.FORGET_JOURNALS, [path.name for path in deleted]))

@@ -226,7 +226,7 @@ class Ledger:
             LedgerError: The ledger cannot be used.
         """
         with fork_gate.held(), translated(self.path):
-            from jobspan.ledger.folder import forget_cancels, forget_pruned
+            from jobspan.ledger.tidying import forget_cancels, forget_pruned
 
             forget_pruned(self._open(), self.place, _KEEP_SECONDS, _KEEP_BYTES)
             forget_cancels(self._open(), _KEEP_SECONDS)
