@@ -12,7 +12,7 @@ from jobspan import _clock, _log
 from jobspan._guard import guard, guarded
 from jobspan.exceptions import LedgerError
 from jobspan.journal.identity import current as current_process
-from jobspan.ledger.ledger import Ledger
+from jobspan.ledger.ledger import BusyLedgerError, Ledger
 from jobspan.ledger.outbox import Outbox
 from jobspan.relay.destination import Destination
 from jobspan.relay.lease import HeldLease
@@ -23,6 +23,7 @@ from jobspan.relay.sender import Sender
 _LAST_WORD_SECONDS = 0.25
 _COUNTED = 100_000
 """At exit rows are counted up to this."""
+_BUSY_SECONDS = 0.2
 _TROUBLE_SECONDS = 5.0
 _LOADING_SECONDS = 0.3
 _LONGEST_LOADING_SECONDS = 5.0
@@ -144,6 +145,8 @@ class Relay:
         """Do one thing; return how long to rest."""
         try:
             return self._turn_at_ledger()
+        except BusyLedgerError:  # this process, or another, folds: that is over in a moment
+            return _BUSY_SECONDS
         except LedgerError as error:
             guard.note("relay.ledger", str(error), level=logging.INFO)
             return _TROUBLE_SECONDS if self._sender is None else 1.0
