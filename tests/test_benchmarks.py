@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.program import ROOT, run_python
 
 
@@ -78,3 +80,89 @@ def test_folding_keeps_its_speed_and_is_linear(tmp_path: Path) -> None:
         if is_fast and many >= 0.75 * few:
             return
     raise AssertionError(f"client runs a second, of 10,000, of 40,000, of the floor: {found}")
+
+
+def printed(program: str, home: Path, *arguments: str) -> str:
+    """Return what a benchmark prints."""
+    path = str(ROOT / "benchmarks" / program)
+    done = run_python([path, *arguments], home, JOBSPAN_STRICT="", timeout=600)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def row_of(text: str, name: str) -> list[float]:
+    """Return the numbers of one row of a table."""
+    (line,) = re.findall(rf"^{re.escape(name)} +([\d., ]+)$", text, re.MULTILINE)
+    return [float(number.replace(",", "")) for number in line.split()]
+
+
+@pytest.mark.slow
+def test_the_tail_benchmark_prints_quantiles_of_each_setting_and_journal(tmp_path: Path) -> None:
+    text = printed("tail.py", tmp_path, "1", "50", "2")
+    for setting in ("alone", "beside a busy thread", "in 2 processes"):
+        for contender in ("raw span", "block", "block, journal=write"):
+            p50, p99, p999, ratio = row_of(text, f"{setting}, {contender}")
+            assert 0 < p50 <= p99 <= p999
+            assert ratio > 0
+
+
+KEEPS_THE_LOCK = """
+import sys, threading, time, jobspan
+from jobspan import client_run, job
+jobspan.configure(journal=sys.argv[1])
+turns, stopped = [0], []
+def compute():
+    while not stopped:
+        turns[0] += 1
+        time.sleep(0)
+with job("j"):
+    for _ in range(300):
+        with client_run("x") as run: run.add(leads=1)
+    jobspan.flush()
+    sys.setswitchinterval(1000)  # the lock changes hands only where it is given up
+    thread = threading.Thread(target=compute); thread.start()
+    found = []
+    for _ in range(5):
+        before = turns[0]
+        for _ in range(100):
+            with client_run("x") as run: run.add(leads=1)
+        found.append(turns[0] > before)
+    stopped.append(1); sys.setswitchinterval(0.005)
+thread.join()
+print(found.count(False))
+"""
+
+
+def test_a_block_beside_a_busy_thread_gives_its_interpreter_lock_to_nobody(tmp_path: Path) -> None:
+    """Each time it did it would wait 5 ms to have it back: that is the tail, and needs no quiet machine."""
+    done = run_python(["-c", KEEPS_THE_LOCK, "mapped"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 4  # once a second the file's time of last change is set
+
+
+def test_the_threads_benchmark_prints_throughput_beside_raw_spans(tmp_path: Path) -> None:
+    text = printed("threads.py", tmp_path, "3", "50")
+    assert row_of(text, "raw span + BatchSpanProcessor")[-1] == 1
+    assert row_of(text, "with client_run(): run.add()")[-1] > 0.3
+
+
+def test_the_exporters_benchmark_counts_every_span_at_the_collector(tmp_path: Path) -> None:
+    text = printed("exporters.py", tmp_path, "3", "100")
+    assert row_of(text, "raw span, OTLP by BatchSpanProcessor")[-1] == 600
+    _, ratio, arrived = row_of(text, "with client_run(): run.add(), OTLP")
+    assert arrived == 601
+    assert ratio < 2
+
+
+def test_the_map_benchmark_compares_with_a_pool_and_a_loop(tmp_path: Path) -> None:
+    text = printed("map.py", tmp_path, "1", "300", "3000")
+    assert len(re.findall(r"^job\.map +[\d.]+ +[\d.]+$", text, re.MULTILINE)) == 2
+    grown = dict(re.findall(r"^MiB for 3,000 outcomes, (.*?) +([\d.]+)$", text, re.MULTILINE))
+    assert float(grown["job.map"]) < 40 + float(grown["a plain list"])
+
+
+@pytest.mark.slow
+def test_map_over_a_million_takes_no_more_memory_than_its_outcomes(tmp_path: Path) -> None:
+    text = printed("map.py", tmp_path, "1", "500", "1000000")
+    grown = dict(re.findall(r"^MiB for 1,000,000 outcomes, (.*?) +([\d.]+)$", text, re.MULTILINE))
+    assert float(grown["job.map"]) < 1.3 * float(grown["a plain list"]) + 60

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from jobspan.runs.kinds import ClientRun
 from jobspan.runs.limits import Limits
 from jobspan.runs.option import Duration, seconds_of, whole_number
 from jobspan.runs.outcome import ClientOutcome
+from jobspan.runs.workers import Workers
 
 if TYPE_CHECKING:
     from jobspan.runs.done import DoneOfLate
@@ -172,21 +173,21 @@ def map_clients(
 
 
 def _in_pool(plan: Plan, call: Call, clients: Iterable[Any], workers: int) -> list[ClientOutcome[Any, Any]]:
-    job = plan.job
-    pool = ThreadPoolExecutor(workers, thread_name_prefix=f"jobspan-map-{job.name}"[:40])
+    pool = Workers(workers, f"jobspan-map-{plan.job.name}"[:40])
     try:
         context = contextvars.copy_context()
 
-        def begin(place: int, client: Any) -> Future[Any]:
-            return pool.submit(context.copy().run, _work, plan, call, place, client)
+        def begin(place: int, client: Any) -> None:
+            own = context.copy()
+            pool.give(place, lambda: own.run(_work, plan, call, place, client))
 
-        return _in_order(begin, iter(clients), workers * _AHEAD, job)
+        return _in_order(pool, begin, iter(clients), workers * _AHEAD, plan.job)
     except BaseException as error:
         plan.stop(error)
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.drop()
         raise
     finally:
-        pool.shutdown(wait=False)
+        pool.close()
 
 
 def _size_of(executor: Any) -> int:
@@ -226,24 +227,26 @@ def _result(future: Any, run: ClientRun) -> Any:
 
 
 def _in_order(
-    begin: Callable[[int, Any], Future[Any]], clients: Iterator[Any], ahead: int, job: JobRun
+    pool: Workers, begin: Callable[[int, Any], None], clients: Iterator[Any], ahead: int, job: JobRun
 ) -> list[ClientOutcome[Any, Any]]:
     results: list[Any] = []
-    pending: dict[Future[Any], int] = {}
+    pending = 0
     exhausted = False
     while pending or not exhausted:
-        while not exhausted and len(pending) < ahead:
+        while not exhausted and pending < ahead:
             try:
                 client = next(clients)
             except StopIteration:
                 exhausted = True
                 break
             job.checkpoint()
-            pending[begin(len(results), client)] = len(results)
             results.append(None)
-        done, _ = wait(pending, return_when=FIRST_COMPLETED)
-        for future in done:
-            results[pending.pop(future)] = future.result()
+            begin(len(results) - 1, client)
+            pending += 1
+        if pending:
+            place, result = pool.take()
+            results[place] = result
+            pending -= 1
     return results
 
 
