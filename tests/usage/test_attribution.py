@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -270,3 +271,26 @@ FACTS = st.builds(
 @given(FACTS)
 def test_the_json_of_a_fact_is_that_of_its_dict(fact: UsageFact) -> None:
     assert UsageFact.from_dict(json.loads(fact_json(None, fact))) == UsageFact.from_dict(fact.to_dict())
+
+
+def test_a_global_provider_that_cannot_be_hashed_is_read(
+    fresh: Fresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logfire's is a dataclass around the SDK's, and compares by value."""
+
+    @dataclass
+    class Proxy(trace.TracerProvider):
+        provider: TracerProvider
+
+        def get_tracer(self, *args: Any, **options: Any) -> trace.Tracer:
+            return self.provider.get_tracer(*args, **options)
+
+        def add_span_processor(self, processor: Any) -> None:
+            self.provider.add_span_processor(processor)
+
+    provider = Proxy(TracerProvider())
+    monkeypatch.setattr("opentelemetry.trace._TRACER_PROVIDER", provider)
+    for _ in range(2):
+        with jobspan.job("x") as job, job.client("A"):
+            call(provider.get_tracer("logfire"))
+    assert [run.total_tokens for run in (job.client_runs[0] for job in fresh.jobs())] == [120, 120]

@@ -62,18 +62,20 @@ class UsageSpanProcessor(SpanProcessor):
         """Runs whose calls our LiteLLM callback has seen: what is written on their spans is known."""
         self.litellm_is_booked = False
         """Whether our callback is registered with LiteLLM."""
-        self._providers: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._providers: list[weakref.ref[object]] = []
+        """Those that tell; known by identity, for logfire's cannot be hashed."""
 
     def attach(self, provider: object) -> bool:
         """Have a tracer provider tell of its spans; once each. False for one that is not of the SDK."""
         with _ATTACHING:
-            if provider in self._providers:
+            if any(known() is provider for known in self._providers):
                 return True
             add = getattr(provider, "add_span_processor", None)
             if add is None:
                 return False
             roster.is_asked = True
-            self._providers.add(provider)
+            self._providers = [known for known in self._providers if known() is not None]
+            self._providers.append(weakref.ref(provider))
             add(self)
             return True
         return False
