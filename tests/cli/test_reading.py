@@ -198,6 +198,51 @@ def test_usage_holds_what_was_set_by_hand_and_equals_the_records(shell: Shell) -
     assert models == {"m": 11, "(set by hand)": 157}
 
 
+MONTHS = """
+import jobspan
+from datetime import datetime, timezone, timedelta
+from jobspan import _clock
+for day, model in (("2026-04-30T21:30", "m1"), ("2026-04-30T22:30", "=m2"), ("2026-05-01T10:00", "m1")):
+    at = int(datetime.fromisoformat(day + "+00:00").timestamp()) * 10**9
+    _clock.now_ns = lambda: at
+    with jobspan.job("night") as job, job.client("A") as run:
+        run.record_usage(input_tokens=10, output_tokens=1, model=model, cost_usd="0.25")
+assert jobspan.flush(10)
+"""
+
+
+def test_a_month_and_its_days_are_those_of_the_zone_in_each_format(shell: Shell) -> None:
+    shell.python(MONTHS)
+    zone = {"JOBSPAN_TIMEZONE": "Europe/Berlin"}
+    days = json.loads(shell.run("usage", "--by", "day", "--json", **zone).stdout)
+    assert [(row["day"], row["calls"]) for row in days] == [("2026-04-30", 1), ("2026-05-01", 2)]
+    may = json.loads(shell.run("usage", "--by", "day", "--month", "2026-05", "--json", **zone).stdout)
+    assert may == [
+        {
+            "day": "2026-05-01",
+            "prompt_tokens": 20,
+            "completion_tokens": 2,
+            "total_tokens": 22,
+            "cost_usd": "0.5",
+            "calls": 2,
+            "unmetered_calls": 0,
+            "unpriced_calls": 0,
+        }
+    ]
+    assert (
+        json.loads(shell.run("usage", "--by", "day", "--month", "2026-05", "--json").stdout)[0]["calls"] == 1
+    )
+    text = shell.run("usage", "--by", "model", "--month", "2026-05", "--csv", **zone).stdout
+    head, *lines = csv.reader(io.StringIO(text))
+    assert head == ["model", *list(may[0])[1:]]
+    assert [line[0] for line in lines] == ["'=m2", "m1"]
+    assert lines[1][1:] == ["10", "1", "11", "0.25", "1", "0", "0"]
+    table = shell.run("usage", "--by", "day", "--month", "2026-05", **zone).stdout
+    assert table.splitlines()[2].split() == ["2026-05-01", "2", "20", "2", "22", "$0.50"]
+    assert json.loads(shell.run("usage", "--month", "2001-01", "--json").stdout) == []
+    assert shell.run("usage", "--month", "2026-13").returncode == 2
+
+
 def test_the_usage_table_has_a_total_and_marks_lower_bounds(filled: Shell) -> None:
     text = filled.run("usage", "--by", "model").stdout
     (total,) = [line for line in text.splitlines() if line.startswith("Total")]

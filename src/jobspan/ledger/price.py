@@ -61,6 +61,8 @@ def price_of(fact: UsageFact) -> tuple[str, str] | None:
         return None
     with guarded("price"):
         cached = (fact.cache_read or 0, fact.cache_write or 0)
+        if sum(cached) > (fact.prompt or 0):
+            return None  # they are part of it: these counts make no sense
         amount = _amount(fact.model, fact.provider or "", fact.prompt or 0, fact.completion or 0, *cached)
         return None if amount is None else (amount, prices[1])
     return None
