@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -12,6 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jobspan.journal import Place
+from jobspan.journal.given import GivenIds
 from jobspan.ledger import codec, queries
 from jobspan.ledger.batch import Batch
 from jobspan.ledger.folder import fold_batch
@@ -21,6 +24,8 @@ from jobspan.model.telling import told_whole
 from tests.model.histories import START, Event, History, Writer, legal_history
 from tests.model.histories import Script as Histories
 from tests.model.stores import SqliteStore, fold_in_order, fold_pass, records_of, sqlite_ledger, sweep
+
+NO_IDS = GivenIds(Place(Path("/nowhere/ledger.db")), lambda start_ns: None)
 
 seeds = st.integers(0, 2**32)
 quick = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
@@ -110,7 +115,7 @@ def both_ways(history: History, order: int) -> tuple[sqlite3.Connection, sqlite3
         gone = dead if number == len(batches) - 1 or rng.random() < 0.1 else []
         batch = as_batch(events)
         told += len(batch.told)
-        fold_batch(short, batch, lambda start_ns: None)
+        fold_batch(short, batch, NO_IDS)
         fold_pass(SqliteStore(short), [], gone)
         fold_pass(SqliteStore(general), events, gone)
     for connection in (general, short):
@@ -169,7 +174,7 @@ def test_another_attempt_takes_the_place_of_a_settled_part(order: list[int], at_
     events = [(event, "p") for place in order for event in stories[place]]
     connection = sqlite_ledger()
     for some in [events] if at_once else [[event] for event in events]:
-        fold_batch(connection, as_batch(some), lambda start_ns: None)
+        fold_batch(connection, as_batch(some), NO_IDS)
     (job,) = records_of(connection)
     (run,) = job["client_runs"]
     assert (run["leads_processed"], job["items_processed"]) == (5, 5)

@@ -41,7 +41,7 @@ def request_cancel(ledger: Ledger, uid: str, reason: str, *, seconds: float = 5.
         connection.execute(queries.PUT_CANCEL, (uid, now_ns, reason))
         waiting = ledger.records(connection).waiting_parts(uid)
         events: list[Event] = [{**ending, "w": f"{p}.{os.urandom(8).hex()}", "p": p, "q": 0} for p in waiting]
-        fold_events(connection, [(event, None) for event in events], ledger.claim)
+        fold_events(connection, [(event, None) for event in events], ledger.ids)
 
     transact(ledger, put, seconds=seconds)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from jobspan import _clock
 from jobspan._guard import guard, guarded
 from jobspan.journal import reader
+from jobspan.journal.given import GivenIds
 from jobspan.journal.identity import ProcessIdentity, is_gone
 from jobspan.journal.place import Place
 from jobspan.ledger import queries
@@ -39,7 +40,6 @@ LOST_AFTER_SECONDS = 15 * 60
 """A process that cannot be looked at (another host) is given up after this silence."""
 
 _Mark = tuple[sqlite3.Connection, int]
-Claim = Callable[[int], str | None]
 
 
 @dataclass(slots=True)
@@ -76,19 +76,19 @@ class Folder:
 
     Args:
         place: Where the journals are.
-        claim: Gives a job with a provisional id a real one: (start in ns) -> run id, or None.
+        ids: Gives a job with a provisional id a real one.
         lost_after_seconds: Silence after which a process out of sight is given up.
     """
 
     def __init__(
         self,
         place: Place,
-        claim: Claim,
+        ids: GivenIds,
         *,
         lost_after_seconds: float = LOST_AFTER_SECONDS,
     ) -> None:
         self._place = place
-        self._claim = claim
+        self._ids = ids
         self._lost_after_ns = round(lost_after_seconds * 1e9)
         self._aside_seen: _Mark | None = None
 
@@ -146,7 +146,7 @@ class Folder:
         for process, text in extra:
             if (event := read_event(text)) is not None:
                 batch.add_one(event, process)
-        fold_batch(connection, batch, self._claim)
+        fold_batch(connection, batch, self._ids)
         self._look_for_the_dead(connection, journals, touched, sweep)
         if sweep and not result.more:
             resolve_usage(connection)
@@ -250,7 +250,7 @@ class Folder:
                 if journal.is_lost and not journal.done:
                     self._bury(fold, journal)
             self._sweep(fold, store, journals)
-            settle_run_ids(connection, fold.space, self._claim)
+            settle_run_ids(connection, fold.space, self._ids)
         if fold.space.parts or fold.space.runs or fold.space.processes:
             fold.settle(exact=False)
             store.write(fold.space)
@@ -308,28 +308,28 @@ def _identity(journal: _Journal) -> ProcessIdentity | None:
     return journal.identity
 
 
-def fold_batch(connection: sqlite3.Connection, batch: Batch, claim: Claim) -> None:
+def fold_batch(connection: sqlite3.Connection, batch: Batch, ids: GivenIds) -> None:
     """Fold a batch and write what it changed. What this version cannot fold costs only itself.
 
     Raises:
         sqlite3.Error: As SQLite says; the transaction is to be rolled back.
     """
-    if not batch.size or _is_saved(connection, lambda: _fold_sorted(connection, batch, claim)):
+    if not batch.size or _is_saved(connection, lambda: _fold_sorted(connection, batch, ids)):
         return
-    fold_events(connection, batch.events(), claim)
+    fold_events(connection, batch.events(), ids)
 
 
-def fold_events(connection: sqlite3.Connection, events: Events, claim: Claim) -> None:
+def fold_events(connection: sqlite3.Connection, events: Events, ids: GivenIds) -> None:
     """Fold events one by one; where some cannot be folded, the halves of them, and so on.
 
     Raises:
         sqlite3.Error: As SQLite says; the transaction is to be rolled back.
     """
-    if not events or _is_saved(connection, lambda: _fold_all(connection, events, claim)) or len(events) < 2:
+    if not events or _is_saved(connection, lambda: _fold_all(connection, events, ids)) or len(events) < 2:
         return
     half = len(events) // 2
-    fold_events(connection, events[:half], claim)
-    fold_events(connection, events[half:], claim)
+    fold_events(connection, events[:half], ids)
+    fold_events(connection, events[half:], ids)
 
 
 def _is_saved(connection: sqlite3.Connection, work: Callable[[], None]) -> bool:
@@ -355,27 +355,27 @@ def _is_saved(connection: sqlite3.Connection, work: Callable[[], None]) -> bool:
     return is_folded
 
 
-def _fold_sorted(connection: sqlite3.Connection, batch: Batch, claim: Claim) -> None:
+def _fold_sorted(connection: sqlite3.Connection, batch: Batch, ids: GivenIds) -> None:
     store = SqliteStore(connection)
     fold = Fold(store, price_of)
     others = write_told(connection, store, fold, batch.told) if batch.told else []
     rest = [(event, part.process) for part in others for event in part.story]
-    _fold_into(connection, store, fold, [*rest, *batch.rest], claim)
+    _fold_into(connection, store, fold, [*rest, *batch.rest], ids)
 
 
-def _fold_all(connection: sqlite3.Connection, events: Events, claim: Claim) -> None:
+def _fold_all(connection: sqlite3.Connection, events: Events, ids: GivenIds) -> None:
     store = SqliteStore(connection)
-    _fold_into(connection, store, Fold(store, price_of), events, claim)
+    _fold_into(connection, store, Fold(store, price_of), events, ids)
 
 
 def _fold_into(
-    connection: sqlite3.Connection, store: SqliteStore, fold: Fold, events: Events, claim: Claim
+    connection: sqlite3.Connection, store: SqliteStore, fold: Fold, events: Events, ids: GivenIds
 ) -> None:
     fold.prepare([event for event, _ in events])
     for event, process in events:
         fold.apply(event, process)
     fold.settle(exact=False)
-    settle_run_ids(connection, fold.space, claim)
+    settle_run_ids(connection, fold.space, ids)
     store.write(fold.space)
 
 

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Protocol
 from jobspan import _clock
 from jobspan._guard import guard
 from jobspan.exceptions import LedgerError
+from jobspan.journal.given import Claim, GivenIds
 from jobspan.journal.place import Place
 from jobspan.ledger.connection import connect, connect_copy, inode_of, set_aside
 from jobspan.ledger.gate import fork_gate
 from jobspan.ledger.trouble import BrokenLedgerError, BusyLedgerError, translated
 
 if TYPE_CHECKING:
-    from jobspan.ledger.folder import Claim, Folded, Folder
+    from jobspan.ledger.folder import Folded, Folder
     from jobspan.ledger.reading import LedgerReader
     from jobspan.ledger.reaping import Reaped
 
@@ -64,7 +65,7 @@ class Ledger:
 
     Args:
         path: The SQLite file; made when it is missing.
-        claim: Gives a job with a provisional id a real one (see `Folder`).
+        claim: Gives a new run id: (start in ns) -> run id, or None.
         zone: The zone in which notes show instants.
         unwritten: Events that are in no file; folded as if they were.
     """
@@ -73,7 +74,8 @@ class Ledger:
         self.path = path
         self.place = Place(path)
         self._zone = zone
-        self._claim = claim
+        self.ids = GivenIds(self.place, claim)
+        """Gives jobs other run ids."""
         self._folder: Folder | None = None
         self._unwritten: Unwritten = unwritten or Nothing()
         self._connection: sqlite3.Connection | None = None
@@ -131,7 +133,7 @@ class Ledger:
             raise BusyLedgerError("the interrupted thread is busy with the ledger; try again later")
         extra = self._unwritten.events()
         if self._folder is None:
-            self._folder = _new_folder(self.place, self._claim)
+            self._folder = _new_folder(self.place, self.ids)
         folded = self._folder.fold(connection, extra=extra, sweep=sweep, events=events)
         if extra:
             self._unwritten.forget(extra)
@@ -175,7 +177,7 @@ class Ledger:
     def _copy(self) -> Generator[sqlite3.Connection]:
         with fork_gate.held():
             copy = connect_copy(self.path, trust_locks=not _is_forked_unseen())
-            folder = _new_folder(self.place, lambda start_ns: None)
+            folder = _new_folder(self.place, GivenIds(self.place, lambda start_ns: None))
             try:
                 with translated(self.path):
                     extra = self._unwritten.events()
@@ -214,10 +216,6 @@ class Ledger:
         from jobspan.ledger.reading import LedgerReader
 
         return LedgerReader(connection, self._zone)
-
-    def claim(self, start_ns: int) -> str | None:
-        """Return a run id nobody of this ledger has, for a job that started at `start_ns`; None: not now."""
-        return self._claim(start_ns)
 
     def tidy(self) -> None:
         """Delete journals set aside long ago, and requests to cancel what has ended long ago.
@@ -286,10 +284,10 @@ class Ledger:
             )
 
 
-def _new_folder(place: Place, claim: Claim) -> Folder:
+def _new_folder(place: Place, ids: GivenIds) -> Folder:
     from jobspan.ledger.folder import Folder
 
-    return Folder(place, claim)
+    return Folder(place, ids)
 
 
 def _is_forked_unseen() -> bool:

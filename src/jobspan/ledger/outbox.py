@@ -348,7 +348,7 @@ class Outbox(Limits):
         run = self._read(lambda c: run_of(c, job))
         if run is None or run.run_id is None:
             return None
-        new = self._ledger.claim(run.start_ns or 0)
+        new = self._ledger.ids.give(job, run.start_ns or 0, lambda run_id: run_id != run.run_id)
         if new is None:
             return None
 

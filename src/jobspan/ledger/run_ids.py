@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 
+from jobspan.journal.given import GivenIds
 from jobspan.ledger import delivery_queries, queries
 from jobspan.model.run import Run
 from jobspan.model.workspace import Workspace
 
-_TRIES = 1000
-"""How many claims are made for one job until one gives an id that the ledger does not know."""
 
-
-def settle_run_ids(
-    connection: sqlite3.Connection, space: Workspace, claim: Callable[[int], str | None]
-) -> None:
+def settle_run_ids(connection: sqlite3.Connection, space: Workspace, ids: GivenIds) -> None:
     """Re-key jobs whose id is provisional or taken; the old text stays an alias."""
     waiting = {uid for (uid,) in connection.execute(queries.PROVISIONAL)}
     fresh: dict[str, Run] = {}
@@ -30,12 +25,12 @@ def settle_run_ids(
         holders = sorted([job, *(other for other in others if other.run_id == run_id)], key=_right)
         fresh[run_id] = holders[0]
         for later in holders[1:]:
-            _rekey(connection, space, later, claim, alias=False)
+            _rekey(connection, space, later, ids, alias=False)
             space.runs[later.uid] = later
     for uid in waiting:
         job = space.job(uid)
         if job.run_id is not None and "~" in job.run_id:
-            if not _rekey(connection, space, job, claim, alias=True):
+            if not _rekey(connection, space, job, ids, alias=True):
                 break  # the others would not get one now, either
             space.runs[uid] = job
 
@@ -49,19 +44,19 @@ def _rekey(
     connection: sqlite3.Connection,
     space: Workspace,
     job: Run,
-    claim: Callable[[int], str | None],
+    ids: GivenIds,
     *,
     alias: bool,
 ) -> bool:
     """Give a job a run id nobody has; False where none can be had now."""
     taken = {run.run_id for run in space.runs.values()}
-    for _ in range(_TRIES):  # a claim may be had again where the claims were deleted
-        new = claim(job.start_ns or 0)
-        if new is None:
-            return False
-        if new not in taken and connection.execute(queries.SAME_RUN_ID, (new, job.uid)).fetchone() is None:
-            break
-    else:
+
+    def is_free(run_id: str) -> bool:
+        known = connection.execute(queries.SAME_RUN_ID, (run_id, job.uid)).fetchone()
+        return known is None and run_id not in taken
+
+    new = ids.give(job.uid, job.start_ns or 0, is_free)
+    if new is None:
         return False
     if alias:
         connection.execute(queries.PUT_ALIAS, (job.run_id, job.uid))
