@@ -24,6 +24,10 @@ _CHECKED_BYTES = 8 * 1024 * 1024
 
 _told_of: set[Path] = set()
 """Ledgers on file systems of other machines."""
+_CACHE_KIB = 16_000
+"""Of pages kept in memory, at most. Names of parts are random, so their index is written all over: with
+SQLite's 2,000 KiB a fold into 300,000 client runs is a tenth slower."""
+
 _SUFFIXES = ("-wal", "-shm", "")
 
 
@@ -77,6 +81,7 @@ def _opened(path: Path, is_known: bool) -> sqlite3.Connection:
             _check(connection, path, whole=not is_known)
             connection.execute(f"PRAGMA journal_mode = {_journal_mode(path)}")
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             _migrate(connection)
         except BaseException:
             connection.close()
