@@ -108,6 +108,7 @@ def test_each_true_call_counts_once(program: list[Made], chance: random.Random) 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a minute and a half of a calm machine
 @given(programs(), st.randoms(use_true_random=False))
 @LONG
 def test_each_true_call_counts_once_in_a_long_search(program: list[Made], chance: random.Random) -> None:
