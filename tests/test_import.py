@@ -54,13 +54,14 @@ def test_what_is_loaded_late_pickles(name: str) -> None:
     assert pickle.loads(pickle.dumps(getattr(jobspan, name))) is getattr(jobspan, name)
 
 
-def test_a_block_loads_neither_wrapt_nor_asyncio_nor_a_relay(tmp_path: Path) -> None:
+def test_a_block_loads_neither_wrapt_nor_asyncio_nor_what_folds_or_relays(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from jobspan import job, client_run\n"
         "with job('a'):\n"
         "    with client_run('b') as run: run.add(leads=1)\n"
         "late = ['wrapt', 'asyncio', 'importlib.metadata', 'jobspan.relay.worker']\n"
+        "late += ['jobspan.model.fold', 'jobspan.model.record', 'jobspan.ledger.folder']\n"
         "print([name for name in late if name in sys.modules])\n"
     )
     done = run_python(["-c", code], tmp_path)

@@ -11,7 +11,6 @@ import sqlite3
 
 from jobspan import _clock
 from jobspan.ledger import queries
-from jobspan.ledger.folder import fold_events
 from jobspan.ledger.ledger import Ledger
 from jobspan.ledger.transaction import transact
 from jobspan.model.event import Event
@@ -38,6 +37,8 @@ def request_cancel(ledger: Ledger, uid: str, reason: str, *, seconds: float = 5.
     ending = {"e": "close", "how": "canceled", "type": "RunCanceled", "message": reason, "t": now_ns}
 
     def put(connection: sqlite3.Connection) -> None:
+        from jobspan.ledger.folder import fold_events  # no process needs it to look for requests
+
         connection.execute(queries.PUT_CANCEL, (uid, now_ns, reason))
         waiting = ledger.records(connection).waiting_parts(uid)
         events: list[Event] = [{**ending, "w": f"{p}.{os.urandom(8).hex()}", "p": p, "q": 0} for p in waiting]

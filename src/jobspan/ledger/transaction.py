@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from jobspan import _clock
-from jobspan.ledger import codec, queries
+from jobspan.ledger import queries
 from jobspan.ledger.ledger import Ledger
 from jobspan.ledger.trouble import BusyLedgerError
-from jobspan.model.run import Run
+
+if TYPE_CHECKING:
+    from jobspan.model.run import Run
 
 T = TypeVar("T")
 
@@ -47,5 +49,7 @@ def transact(
 
 def run_of(connection: sqlite3.Connection, uid: str) -> Run | None:
     """Return a run by its inside name."""
+    from jobspan.ledger import codec  # a transaction alone needs none of it
+
     row = connection.execute(queries.RUN, (uid,)).fetchone()
     return None if row is None else codec.read_run(row)

@@ -16,14 +16,11 @@ from jobspan.model.part import CLIENT_RUN
 from jobspan.model.run import Run
 from jobspan.model.usage.call import Call
 from jobspan.model.usage.fact import LLM, UsageFact
-from jobspan.model.usage.number import plain
+from jobspan.model.usage.number import PICO, plain
 from jobspan.model.usage.resolve import resolve
 from jobspan.model.usage.summary import UNKNOWN_MODEL, UsageSummary
 from jobspan.model.usage.tree import SpanKey
 from jobspan.model.workspace import BookedCall, Workspace
-
-PICO = Decimal(10) ** 12
-"""Costs of calls are summed in pico-USD: an embedding costs less than a micro-dollar."""
 
 _FEW = 200
 """A run with so few facts is resolved at once: 10 ms at most."""

@@ -22,8 +22,8 @@ from weakref import ref
 from jobspan import _clock
 from jobspan._guard import guarded
 from jobspan.exceptions import BudgetExceeded
-from jobspan.model.spending import PICO
 from jobspan.model.usage.fact import LLM, UsageFact
+from jobspan.model.usage.number import PICO
 from jobspan.model.usage.summary import money
 from jobspan.runs.current import live_run
 from jobspan.runs.limits import Limits

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from jobspan.exceptions import UsageError
-from jobspan.model.spending import PICO
-from jobspan.model.usage.number import dollars
+from jobspan.model.usage.number import PICO, dollars
 from jobspan.runs.option import whole_number
 
 Money = float | Decimal | str

@@ -18,7 +18,6 @@ from jobspan._guard import guard, guarded
 from jobspan.exceptions import AlreadyRunning
 from jobspan.ledger.reopening import forget_cancel
 from jobspan.ledger.trouble import BusyLedgerError
-from jobspan.model.record import JobRecord
 from jobspan.runs.detaching import seal_earlier
 from jobspan.runs.job import JobRun
 from jobspan.runs.job_plan import NEVER, QUEUE, SKIP, JobPlan
@@ -30,6 +29,7 @@ from jobspan.runs.turn import Turn
 if TYPE_CHECKING:
     from jobspan._composition import Runtime
     from jobspan.ledger.history import EarlierJob
+    from jobspan.model.record import JobRecord
     from jobspan.runs.handle import RunHandle
 
 _LOOK_SECONDS = 2.0
@@ -142,6 +142,8 @@ class PlannedJob(JobRun):
     def _read(self, finding: _Finding, until: float) -> None:
         scope = key_of(self._runtime, self._plan.key)
         with self._runtime.reading(max(0.1, until - _clock.monotonic())) as reader:
+            from jobspan.model.record import JobRecord  # the reader has loaded it
+
             if self._plan.is_alone:
                 finding.other = reader.history.running(self.name, scope)
             if finding.other is not None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from jobspan.ledger.price import price_of
-from jobspan.model.spending import PICO
 from jobspan.model.usage.call import Call
 from jobspan.model.usage.fact import UsageFact
+from jobspan.model.usage.number import PICO
 from jobspan.model.usage.resolve import resolve
 from jobspan.model.usage.tree import SpanKey
 from jobspan.spans.usage import usage_processor

@@ -7,6 +7,8 @@ from decimal import Decimal, InvalidOperation
 LARGEST_COUNT = 2**53
 """Above it a JSON reader may round; no real call comes near."""
 
+PICO = Decimal(10) ** 12
+"""Costs of calls are summed in pico-USD: an embedding costs less than a micro-dollar."""
 _LARGEST_COST = Decimal(1_000_000_000)
 _COST_DIGITS = 12
 
