@@ -52,6 +52,7 @@ class UsageSpanProcessor(SpanProcessor):
     """
 
     def __init__(self) -> None:
+        roster.is_asked = True
         self._links: dict[int, int] = {}
         """Span id -> parent's span id (0: none) of spans that ended, of the last two generations."""
         self._links_before: dict[int, int] = {}
@@ -81,8 +82,7 @@ class UsageSpanProcessor(SpanProcessor):
         return False
 
     def on_start(self, span: Span, parent_context: Any = None) -> None:
-        """Say that somebody looks for runs; all is read when the span ends."""
-        roster.is_asked = True
+        """Do nothing: all is read when the span ends."""
 
     @guarded_event("usage.on_end")
     def on_end(self, span: ReadableSpan) -> None:
@@ -333,3 +333,4 @@ def _leave(booked: list[Booked]) -> None:
 
 usage_processor = UsageSpanProcessor()
 """Of this process: one for all providers and configurations."""
+roster.is_asked = False  # not before it is attached
