@@ -384,3 +384,33 @@ def test_a_cancelled_amap_cancels_its_clients_and_its_job(fresh):
     asyncio.run(around())
     assert statuses(fresh.job()) == {"A": "Canceled", "B": "Canceled"}
     assert fresh.job().status == "Canceled"
+
+
+@pytest.mark.parametrize("how", ["map", "amap"])
+def test_a_map_keeps_nothing_of_clients_it_is_done_with(fresh, how):
+    tried = set()
+
+    def work(client):
+        if client % 3 == 0 and client not in tried:
+            tried.add(client)
+            raise ValueError(client)
+        return client
+
+    async def awaited(client):
+        return work(client)
+
+    with job("nightly") as run:
+        if how == "map":
+            outcomes = run.map(work, range(1, 30), retries=1)
+        else:
+            outcomes = asyncio.run(run.amap(awaited, range(1, 30), retries=1))
+        assert [each.value for each in outcomes] == list(range(1, 30))
+        assert run._parts == {}
+    assert run.local_status == "Completed", "a client that succeeded at the second try"
+    assert fresh.job().status == "Completed"
+
+
+def test_a_client_that_failed_for_good_stays_in_the_status_of_its_job(fresh):
+    with job("nightly") as run:
+        run.map(lambda client: 1 // client, [0, 1], retries=1)
+    assert run.local_status == fresh.job().status == "Completed_with_errors"

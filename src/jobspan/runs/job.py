@@ -374,6 +374,12 @@ class JobRun(Detachable):
         if part not in self._parts or success_rank(status) > success_rank(self._parts[part]):
             self._parts[part] = status
 
+    def settle_part(self, part: tuple[str, str]) -> None:
+        """Say that a part is not tried again: how it ended is kept, itself forgotten."""
+        status = self._parts.pop(part, None)
+        if status is not None:
+            self.count_client(status)
+
 
 def _job_attributes(run_id: str, job_type: str) -> dict[str, Any]:
     return {

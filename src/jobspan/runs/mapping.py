@@ -136,6 +136,7 @@ def outcome(
     run: ClientRun, client: Any, value: Any, error: Exception | None, attempt: int
 ) -> ClientOutcome[Any, Any]:
     """Return the outcome of the last attempt."""
+    run.job.settle_part((run.name, run.part))
     status = run.local_status if run.uid else Status.COMPLETED if error is None else Status.FAILED
     return ClientOutcome(client, run.name or None, status, value, error, attempt)
 
