@@ -87,10 +87,15 @@ class Hour:
         return self.server
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("count", "most"),
+    [(60, 2 * 15 + 2), pytest.param(1_000, 200, marks=pytest.mark.slow)],
+    ids=["60", "1000"],
+)
 def test_a_serial_job_takes_an_upsert_for_five_client_runs(
-    deliver: Deliver, monkeypatch: pytest.MonkeyPatch, count: int
+    deliver: Deliver, monkeypatch: pytest.MonkeyPatch, count: int, most: int
 ) -> None:
+    """In an hour; the first minutes take more: two upserts, of client runs and of the job, each 15 s."""
     hour = Hour(deliver, monkeypatch)
     with jobspan.job("serial") as job:
         for number in range(count):
@@ -99,7 +104,7 @@ def test_a_serial_job_takes_an_upsert_for_five_client_runs(
                 hour.pass_by(3.6)
     server = hour.end()
     print(f"{count} client runs in {count * 3.6:.0f} s: {hour.upserts()} upserts")
-    assert hour.upserts() <= count / 5
+    assert hour.upserts() <= most
     assert_equal_to_ledger(server)
 
 

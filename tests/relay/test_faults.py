@@ -149,8 +149,8 @@ def test_a_refused_value_costs_its_cell_and_nothing_else(
 
     cell = fields.cell
 
-    def poisoned(field: fields.Field, record: fields.Record) -> object:
-        value = cell(field, record)
+    def poisoned(field: fields.Field, record: fields.Record, column_type: str | None = None) -> object:
+        value = cell(field, record, column_type)
         if field.name == "client_id" and value == "client-7":
             return {"not": "a text"}
         return value
