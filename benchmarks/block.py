@@ -8,27 +8,18 @@ has a BatchSpanProcessor and an exporter that does nothing. ``python benchmarks/
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from measure import interleaved
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace import TracerProvider
+from raw import ledger_beside_raw
 
 import jobspan
 from jobspan import client_run, job, record_usage
 
 BLOCKS = 500
-
-
-class NothingExporter(SpanExporter):
-    """Takes spans and drops them."""
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        return SpanExportResult.SUCCESS
 
 
 def timed(work: Callable[[], None]) -> float:
@@ -72,10 +63,7 @@ def usage() -> None:
 
 def main(rounds: int = 60) -> dict[str, float]:
     """Print the table; return the median µs of each case."""
-    with tempfile.TemporaryDirectory() as folder:
-        jobspan.configure(ledger=Path(folder) / "ledger.db")
-        provider = TracerProvider()
-        provider.add_span_processor(BatchSpanProcessor(NothingExporter()))
+    with ledger_beside_raw() as provider:
         cases = {
             "raw OpenTelemetry span + BatchSpanProcessor": raw_span(provider),
             "with client_run(): run.add()": block,
@@ -85,8 +73,6 @@ def main(rounds: int = 60) -> dict[str, float]:
         measures = {name: partial(timed, work) for name, work in cases.items()}
         with job("bench"), client_run("usage"):
             times = interleaved(measures, rounds)
-        jobspan.shutdown()
-        provider.shutdown()
     base = times["raw OpenTelemetry span + BatchSpanProcessor"].median
     print(f"{'case':48} {'median µs':>10} {'min µs':>8} {'ratio':>6}")
     for name, timing in times.items():

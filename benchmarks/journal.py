@@ -12,10 +12,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from measure import busy_thread
 
 from jobspan.journal import JournalWriter, Place, mapping
 
@@ -58,19 +59,8 @@ def append_times(journal: JournalWriter, count: int, pause_seconds: float = 0.0)
 
 def beside_a_busy_thread(journal: JournalWriter, count: int) -> Quantiles:
     """Measure while another Python thread computes without a pause."""
-    stopped = threading.Event()
-
-    def compute() -> None:
-        while not stopped.is_set():
-            sum(range(200))
-
-    thread = threading.Thread(target=compute)
-    thread.start()
-    try:
+    with busy_thread():
         return append_times(journal, count, PAUSE_SECONDS)
-    finally:
-        stopped.set()
-        thread.join()
 
 
 def in_eight_processes(folder: Path, kind: str, count: int) -> Quantiles:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 WARM_UP = 3
@@ -35,3 +37,21 @@ def interleaved(
             if round_number >= warm_up:
                 times[name].append(took)
     return {name: Timing(tuple(values)) for name, values in times.items()}
+
+
+@contextmanager
+def busy_thread() -> Iterator[None]:
+    """Have another Python thread compute without a pause."""
+    stopped = threading.Event()
+
+    def compute() -> None:
+        while not stopped.is_set():
+            sum(range(200))
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()

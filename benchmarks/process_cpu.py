@@ -8,15 +8,12 @@ alternate in one process; the medians are compared. ``python benchmarks/process_
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from block import NothingExporter
 from measure import Timing, interleaved
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from raw import ledger_beside_raw
 
 import jobspan
 from jobspan import client_run, job
@@ -59,16 +56,10 @@ def client_runs(blocks: int) -> None:
 
 def measured(blocks: int, rounds: int) -> dict[str, Timing]:
     """Return the microseconds of CPU per block of both."""
-    provider = TracerProvider()
-    provider.add_span_processor(BatchSpanProcessor(NothingExporter()))
-    spans = raw_spans(provider)
-    with tempfile.TemporaryDirectory() as folder:
-        jobspan.configure(ledger=Path(folder) / "ledger.db")
+    with ledger_beside_raw() as provider:
+        spans = raw_spans(provider)
         cases = {RAW: lambda: cpu_of(spans, blocks), OURS: lambda: cpu_of(client_runs, blocks)}
-        found = interleaved(cases, rounds, warm_up=1)
-        jobspan.shutdown()
-    provider.shutdown()
-    return found
+        return interleaved(cases, rounds, warm_up=1)
 
 
 def main(blocks: int = 20_000, rounds: int = 5) -> None:

@@ -14,15 +14,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from block import NothingExporter
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from measure import busy_thread
+from raw import raw_provider
 
 import jobspan
 from jobspan import client_run, job
@@ -55,19 +53,8 @@ def times_of(one: Callable[[], None], count: int, *, sleeps: bool = False) -> li
 
 def beside_a_busy_thread(one: Callable[[], None], count: int) -> list[int]:
     """Measure while another Python thread computes without a pause."""
-    stopped = threading.Event()
-
-    def compute() -> None:
-        while not stopped.is_set():
-            sum(range(200))
-
-    thread = threading.Thread(target=compute)
-    thread.start()
-    try:
+    with busy_thread():
         return times_of(one, count)
-    finally:
-        stopped.set()
-        thread.join()
 
 
 def block() -> None:
@@ -79,15 +66,14 @@ def measure(contender: str, setting: str, count: int, ledger: Path) -> list[int]
     """Measure one contender in this process."""
     times = beside_a_busy_thread if setting == BESIDE else partial(times_of, sleeps=setting == MANY)
     if contender == RAW:
-        provider = TracerProvider()
-        provider.add_span_processor(BatchSpanProcessor(NothingExporter()))
-        tracer = provider.get_tracer("bench")
+        with raw_provider() as provider:
+            tracer = provider.get_tracer("bench")
 
-        def span() -> None:
-            with tracer.start_as_current_span("client_run") as span:
-                span.set_attribute("leads", 1)
+            def span() -> None:
+                with tracer.start_as_current_span("client_run") as span:
+                    span.set_attribute("leads", 1)
 
-        return times(span, count)
+            return times(span, count)
     jobspan.configure(ledger=ledger, journal="write" if contender == WRITTEN else "mapped")
     with job("bench"):
         return times(block, count)

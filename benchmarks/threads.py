@@ -8,18 +8,14 @@ compared. ``python benchmarks/threads.py [rounds] [blocks of a thread]``
 from __future__ import annotations
 
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from block import NothingExporter
 from measure import Timing, interleaved
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from raw import ledger_beside_raw
 
-import jobspan
 from jobspan import client_run, job
 
 THREADS = 8
@@ -65,17 +61,10 @@ def client_runs(blocks: int) -> None:
 
 def measured(rounds: int, blocks: int) -> dict[str, Timing]:
     """Return the microseconds per block of both."""
-    provider = TracerProvider()
-    provider.add_span_processor(BatchSpanProcessor(NothingExporter()))
-    spans = raw_spans(provider)
-    with tempfile.TemporaryDirectory() as folder:
-        jobspan.configure(ledger=Path(folder) / "ledger.db")
-        found = interleaved(
-            {RAW: lambda: on_threads(spans, blocks), OURS: lambda: on_threads(client_runs, blocks)}, rounds
-        )
-        jobspan.shutdown()
-    provider.shutdown()
-    return found
+    with ledger_beside_raw() as provider:
+        spans = raw_spans(provider)
+        cases = {RAW: lambda: on_threads(spans, blocks), OURS: lambda: on_threads(client_runs, blocks)}
+        return interleaved(cases, rounds)
 
 
 def main(rounds: int = 20, blocks: int = 500) -> None:
