@@ -43,17 +43,18 @@ def fill(connection: sqlite3.Connection, count: int, state: str, clients: int, a
     place = {"now": now, "start": now - age_seconds * 10**9, "count": count, "jobs": jobs, "base": BASE}
     numbers = "WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < :{} - 1)"
     job, client = "printf('%06x', {})", f"printf('%06x/client-%d', n / {clients}, n)"
+    columns = "uid, kind, job, label, run_id, status, start_ns, end_ns, data, version, scope"
     of_clients = job.format(f"n / {clients}")
     connection.execute("BEGIN")
     connection.execute(
-        f"INSERT INTO runs {numbers.format('jobs')}"
+        f"INSERT INTO runs ({columns}) {numbers.format('jobs')}"
         f" SELECT {job.format('n')}, 'j', {job.format('n')}, 'nightly',"
         f" 'run-' || n, 'Completed', :start + n, :now,"
         " json_object('to', json_array(:base), 'scope', 's' || n), n, 's' || n FROM numbers",
         place,
     )
     connection.execute(
-        f"INSERT INTO runs {numbers.format('count')}"
+        f"INSERT INTO runs ({columns}) {numbers.format('count')}"
         f" SELECT {client}, 'c', {of_clients}, 'client-' || n, NULL,"
         " 'Completed', :start + n, :now, '{}', n, '' FROM numbers",
         place,

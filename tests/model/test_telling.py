@@ -17,7 +17,7 @@ from jobspan.journal import Place
 from jobspan.journal.given import GivenIds
 from jobspan.ledger import codec, queries
 from jobspan.ledger.batch import Batch
-from jobspan.ledger.folder import fold_batch
+from jobspan.ledger.folding import fold_batch
 from jobspan.model import settling
 from jobspan.model.event import read_event, read_objects
 from jobspan.model.telling import told_whole
@@ -46,6 +46,8 @@ class PlainScript(Histories):
         rng = self.random
         writer = Writer(self, self.uid("W"), process)
         place = {"kind": "c", "job": job, "name": client, "client": client, "parent": parent, "lane": 1}
+        if rng.random() < 0.3 and not extra:
+            extra = {"part": rng.choice(["map 0", "map 1", "map 2"]), "attempt": rng.choice([1, 1, 1, 2])}
         writer.write("open", **place, **extra)
         for _ in range(rng.randint(0, 3)):
             if rng.random() < 0.1:
@@ -56,7 +58,7 @@ class PlainScript(Histories):
         writer.write("close", how="ok", lane=1)
         if rng.random() < 0.15:
             self.work(writer)
-        if not extra and rng.random() < 0.2:
+        if "retry" not in extra and rng.random() < 0.2:
             self.plain(job, parent, rng.choice(self.processes), client, retry=writer.uid, attempt=2)
 
 
@@ -84,12 +86,7 @@ def as_batch(events: list[tuple[Event, str]]) -> Batch:
     """Sort events as the folder does: journal by journal, each in its order."""
     batch = Batch(100)
     for process in dict.fromkeys(process for _, process in events):
-        found: list[Any] = []
-        for event in (event for event, home in events if home == process):
-            if event["e"] == "process":
-                batch.add_one(event, None)
-            else:
-                found += read_objects([json.dumps(event).encode()])
+        found = [json.dumps(event).encode() for event, home in events if home == process]
         assert batch.add(found, process) == 0
     return batch
 
@@ -97,6 +94,8 @@ def as_batch(events: list[tuple[Event, str]]) -> Batch:
 def rows_of(connection: sqlite3.Connection) -> dict[str, Any]:
     """Return all parts, runs and processes, decoded: how the text of a row is written is its own affair."""
     parts = connection.execute(queries.PARTS.replace("WHERE uid IN ({many})", "")).fetchall()
+    parts += connection.execute(queries.PARTS_IN_RUNS.replace("IN ({many})", "IS NOT NULL")).fetchall()
+    assert len(parts) == len({uid for uid, *_ in parts})
     runs = connection.execute(queries.RUNS.replace("WHERE uid IN ({many})", "")).fetchall()
     processes = connection.execute("SELECT uid, about, last_ns, gone_ns FROM processes").fetchall()
     found: dict[str, Any] = {f"part {row[0]}": codec.read_part(row) for row in parts}
@@ -159,18 +158,23 @@ JOB_OPEN: Event = {"e": "open", "w": "J", "q": 0, "t": START, "kind": "j", "job"
 
 
 def whole_part(uid: str, leads: int, **extra: Any) -> list[Event]:
-    place = {"kind": "c", "job": "J", "name": "x", "client": "x", **extra}
+    place = {"kind": "c", "job": "J", "name": "x", "client": "x", "parent": "J", "lane": 1, **extra}
     return [
         {"e": "open", "w": uid, "q": 0, "t": START, **place},
         {"e": "add", "w": uid, "q": 1, "t": START + 1, "c": {"leads": leads}},
-        {"e": "close", "w": uid, "q": 2, "t": START + 2, "how": "ok"},
+        {"e": "close", "w": uid, "q": 2, "t": START + 2, "how": "ok", "lane": 1},
     ]
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [0, 2, 1], [2, 1, 0], [1, 2, 0]])
 @pytest.mark.parametrize("at_once", [True, False])
-def test_another_attempt_takes_the_place_of_a_settled_part(order: list[int], at_once: bool) -> None:
-    stories = [[JOB_OPEN], whole_part("C1", 2), whole_part("C2", 5, retry="C1", attempt=2)]
+@pytest.mark.parametrize("name", ["", "map 0"])
+def test_another_attempt_takes_the_place_of_a_settled_part(
+    order: list[int], at_once: bool, name: str
+) -> None:
+    first, second = ({"part": name, "attempt": n} if name else {} for n in (1, 2))
+    later = second or {"retry": "C1", "attempt": 2}
+    stories = [[JOB_OPEN], whole_part("C1", 2, **first), whole_part("C2", 5, **later)]
     events = [(event, "p") for place in order for event in stories[place]]
     connection = sqlite_ledger()
     for some in [events] if at_once else [[event] for event in events]:
@@ -189,15 +193,54 @@ OPEN: Event = {
     "job": "J",
     "name": "x",
     "client": "x",
+    "parent": "J",
+    "lane": 1,
 }
+NAMED: Event = {**OPEN, "part": "map 0", "attempt": 1}
 ADD: Event = {"e": "add", "w": "C", "q": 1, "t": START + 1, "c": {"leads": 1}}
-CLOSE: Event = {"e": "close", "w": "C", "q": 2, "t": START + 2, "how": "ok"}
+CLOSE: Event = {"e": "close", "w": "C", "q": 2, "t": START + 2, "how": "ok", "lane": 1}
 
 
 def test_a_plain_part_is_told_whole() -> None:
     part = told_whole([OPEN, ADD, CLOSE], "p")
     assert part is not None
     assert part.whole == ({"leads": 1}, START, START + 2)
+    assert part.name == ""
+
+
+def test_the_first_attempt_of_a_named_part_is_told_whole() -> None:
+    part = told_whole([NAMED, ADD, CLOSE], "p")
+    assert part is not None
+    assert part.name == "map 0"
+    for opening in ({**NAMED, "attempt": 2}, {**NAMED, "part": ""}, {**NAMED, "free": 1}):
+        assert told_whole([opening, ADD, CLOSE], "p") is None
+
+
+def test_a_client_run_entered_once_is_one_row_until_there_is_more_to_say() -> None:
+    connection = sqlite_ledger()
+
+    def count(table: str) -> int:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+    def fold(*events: Event) -> None:
+        fold_batch(connection, as_batch([(event, "p") for event in events]), NO_IDS)
+
+    fold(JOB_OPEN, *whole_part("C1", 2), *whole_part("C2", 3, client="y", name="y"))
+    assert (count("runs"), count("parts")) == (3, 1)  # the job's own part
+    fold({**ADD, "w": "C1", "q": 3}, *whole_part("C3", 7, client="y", name="y"))
+    assert (count("runs"), count("parts")) == (3, 4)
+    assert SqliteStore(connection).load_settled("J/x")[0].counters.base == {"leads": 3}
+    (job,) = records_of(connection)
+    assert [run["leads_processed"] for run in job["client_runs"]] == [3, 10]
+
+
+def test_the_clients_of_a_map_take_the_short_way() -> None:
+    connection = sqlite_ledger()
+    stories = [whole_part(f"C{n}", n, client=f"x{n}", part=f"map 3f {n}", attempt=1) for n in range(1, 6)]
+    batch = as_batch([(event, "p") for story in [[JOB_OPEN], *stories] for event in story])
+    assert len(batch.told) == 5
+    fold_batch(connection, batch, NO_IDS)
+    assert connection.execute("SELECT count(*) FROM runs WHERE part IS NOT NULL").fetchone() == (5,)
 
 
 @pytest.mark.parametrize(
@@ -205,6 +248,7 @@ def test_a_plain_part_is_told_whole() -> None:
     [
         [OPEN, ADD],
         [ADD, CLOSE],
+        [OPEN],
         [OPEN, CLOSE],
         [OPEN, ADD, ADD, CLOSE],
         [{**OPEN, "q": False}, ADD, CLOSE],

@@ -49,10 +49,31 @@ def scan(data: bytes, *, sealed: bool, more: bool = False) -> Scan:
         sealed: Nobody will ever write to this journal again.
         more: The journal goes on behind `data`, so an unfinished last record is no torn one.
     """
-    payloads: list[bytes] = []
-    consumed = position = skipped = 0
     lines = data.split(b"\n")
     tail = lines.pop()
+    records = [line for line in lines if line]
+    payloads = [line[_CHECK_WIDTH:] for line in records]
+    position, skipped = len(data) - len(tail), 0
+    consumed = len(data[:position].rstrip(b"\n")) + 1 if records else 0
+    if [line[:_CHECK_WIDTH] for line in records] != [b"%08x " % check for check in map(crc32, payloads)]:
+        payloads, consumed, skipped = _valid(lines, sealed)
+        if skipped and not sealed:
+            return Scan(payloads, consumed, 0, True)
+    if not sealed:
+        return Scan(payloads, consumed, 0, False)
+    if more:
+        return Scan(payloads, position if tail.strip(b"\0") else len(data), skipped, False)
+    skipped += _take_tail(tail, payloads)
+    return Scan(payloads, len(data), skipped, False)
+
+
+def _valid(lines: list[bytes], sealed: bool) -> tuple[list[bytes], int, int]:
+    """Return the payloads of valid lines, up to where they end, and how many are invalid.
+
+    Unless `sealed` it ends at the first invalid one.
+    """
+    payloads: list[bytes] = []
+    consumed = position = skipped = 0
     for line in lines:
         position += len(line) + 1
         if not line:
@@ -60,17 +81,12 @@ def scan(data: bytes, *, sealed: bool, more: bool = False) -> Scan:
         payload = line[_CHECK_WIDTH:]
         if line[:_CHECK_WIDTH] == b"%08x " % crc32(payload):
             payloads.append(payload)
-        elif sealed:
-            skipped += 1
         else:
-            return Scan(payloads, consumed, 0, True)
+            skipped += 1
+            if not sealed:
+                break
         consumed = position
-    if not sealed:
-        return Scan(payloads, consumed, 0, False)
-    if more:
-        return Scan(payloads, position if tail.strip(b"\0") else len(data), skipped, False)
-    skipped += _take_tail(tail, payloads)
-    return Scan(payloads, len(data), skipped, False)
+    return payloads, consumed, skipped
 
 
 def _take_tail(tail: bytes, payloads: list[bytes]) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from jobspan.model.event import Event
+from jobspan.model.event import Event, read_objects
 from jobspan.model.telling import ToldPart, told_whole
 from jobspan.model.validation import is_applicable
 
@@ -29,16 +30,35 @@ class Batch:
         """Whether it holds what it is meant to."""
         return self.size >= self.most
 
-    def add(self, found: list[Event], process: str) -> int:
-        """Add what was found in the journal of a process, in its order; return how many are no events."""
-        told = {part.uid: part for part in _told(found, process)}
-        self.told += told.values()
-        rest = [event for event in found if not _is_of(told, event.get("w"))] if told else found
-        fit: Events = [(event, process) for event in rest if is_applicable(event)]
-        self.rest += fit
-        refused = len(rest) - len(fit)
-        self.size += len(found) - refused
+    def add(self, payloads: Sequence[bytes], process: str) -> int:
+        """Add the records found in the journal of a process, in their order; return how many are no events.
+
+        Of each writer all events come together: the fold gives the same records in any order.
+        """
+        stories: defaultdict[str, list[Event]] = defaultdict(list)
+        others: list[Event] = []
+        refused = 0
+        for event in read_objects(payloads):
+            if event is None:
+                refused += 1
+            elif type(writer := event.get("w")) is str:
+                stories[writer].append(event)
+            else:
+                others.append(event)
+        refused += self._add_rest(others, process)
+        for story in stories.values():
+            part = told_whole(story, process) if len(story) > 1 else None
+            if part is None:
+                refused += self._add_rest(story, process)
+            else:
+                self.told.append(part)
+        self.size += len(payloads) - refused
         return refused
+
+    def _add_rest(self, events: list[Event], process: str) -> int:
+        fit = [event for event in events if is_applicable(event)]
+        self.rest += [(event, None if event["e"] == "process" else process) for event in fit]
+        return len(events) - len(fit)
 
     def add_one(self, event: Event, process: str | None) -> None:
         """Add an event known to be applicable."""
@@ -49,23 +69,3 @@ class Batch:
         """Return all of it as single events."""
         told: Events = [(event, part.process) for part in self.told for event in part.story]
         return told + self.rest
-
-
-def _is_of(told: dict[str, ToldPart], writer: object) -> bool:
-    return type(writer) is str and writer in told
-
-
-def _told(found: Iterable[Event], process: str) -> Iterator[ToldPart]:
-    stories: dict[str, list[Event]] = {}
-    for event in found:
-        writer = event.get("w")
-        if type(writer) is not str:
-            continue
-        story = stories.get(writer)
-        if story is None:
-            stories[writer] = [event]
-        else:
-            story.append(event)
-    for story in stories.values():
-        if len(story) > 1 and (part := told_whole(story, process)) is not None:
-            yield part

@@ -37,7 +37,7 @@ def request_cancel(ledger: Ledger, uid: str, reason: str, *, seconds: float = 5.
     ending = {"e": "close", "how": "canceled", "type": "RunCanceled", "message": reason, "t": now_ns}
 
     def put(connection: sqlite3.Connection) -> None:
-        from jobspan.ledger.folder import fold_events  # no process needs it to look for requests
+        from jobspan.ledger.folding import fold_events  # no process needs it to look for requests
 
         connection.execute(queries.PUT_CANCEL, (uid, now_ns, reason))
         waiting = ledger.records(connection).waiting_parts(uid)

@@ -184,17 +184,27 @@ def read_part(row: Row) -> Part:
 
 
 def brief_data(
-    label: str, lane: int, last_ns: int, end_ns: int, end_lane: int, events: int, counts: str
+    label: str, lane: int, last_ns: int, end_ns: int, end_lane: int, events: int, counts: str, name: str
 ) -> str:
     """Return the data of a part told whole: its open event, additions and close, numbered from 0 on.
 
-    `label` and `counts` are JSON texts. What follows from the rest of the row is left out.
+    `label`, `counts` and `name` (which may be missing) are JSON texts. What follows from the rest of the row
+    is left out.
     """
-    return f"[{label},{lane},{last_ns},{end_ns},{end_lane},{events},{counts}]"
+    more = f",{name}" if name else ""
+    return f"[{label},{lane},{last_ns},{end_ns},{end_lane},{events},{counts}{more}]"
+
+
+def brief_run_data(counts: str, name: str) -> str:
+    """Return the data of a client run of one part told whole; both are JSON texts, or empty."""
+    first = f'"counts":{counts},' if counts else ""
+    more = f',"settled_name":{name}' if name else ""
+    return f'{{{first}"parts":1,"shared":true,"settled":1{more}}}'
 
 
 def _take_brief(part: Part, data: list[Any]) -> None:
-    part.label, part.lane, part.last_ns, end_ns, end_lane, events, part.counters.base = data
+    part.label, part.lane, part.last_ns, end_ns, end_lane, events, part.counters.base, *name = data
+    part.name = name[0] if name else ""
     part.top = part.uid
     part.opened = (part.start_ns or 0, part.uid, 0)
     part.ending = Ending(Left.OK, end_ns, stamp=(end_ns, part.uid, events - 1), lane=end_lane)
@@ -212,6 +222,8 @@ def run_row(run: Run, version: int) -> Row:
         data["to"] = run.destinations
     if run.settled.parts:
         data["settled"] = _settled_value(run)
+    if run.settled.name:
+        data["settled_name"] = run.settled.name
     return (
         run.uid,
         run.kind,
@@ -239,6 +251,7 @@ def read_run(row: Row) -> Run:
     run.destinations = tuple(data.get("to", ()))
     if "settled" in data:
         run.settled = _settled(data["settled"], run)
+        run.settled.name = data.get("settled_name", "")
     return run
 
 

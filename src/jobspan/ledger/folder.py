@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,16 +19,14 @@ from jobspan.journal.given import GivenIds
 from jobspan.journal.identity import ProcessIdentity, is_gone
 from jobspan.journal.place import Place
 from jobspan.ledger import queries
-from jobspan.ledger.batch import Batch, Events
+from jobspan.ledger.batch import Batch
 from jobspan.ledger.connection import check_version
-from jobspan.ledger.price import price_of
+from jobspan.ledger.folding import fold_batch, resolve_usage
 from jobspan.ledger.run_ids import settle_run_ids
 from jobspan.ledger.store import SqliteStore, select_many
-from jobspan.ledger.whole import write_told
-from jobspan.model.event import Event, read_event, read_objects
+from jobspan.model.event import Event, read_event
 from jobspan.model.fold import Fold
 from jobspan.model.part import Part
-from jobspan.model.validation import is_applicable
 
 _BATCH_EVENTS = 12_000
 _CHUNK_BYTES = 128 * 1024
@@ -201,19 +199,10 @@ class Folder:
 
     def _read_chunks(self, journal: _Journal, batch: Batch, result: Folded) -> None:
         gone = not journal.done and self._is_owner_gone(journal)
-        found: list[Event] = []
+        found: list[bytes] = []
         while batch.size + len(found) < batch.most and not journal.done:
             chunk = reader.read(journal.path, journal.offset, _CHUNK_BYTES, owner_gone=gone)
-            for event in read_objects(chunk.payloads):
-                if event is None:
-                    journal.skipped += 1
-                elif event.get("e") != "process":
-                    found.append(event)
-                elif is_applicable(event):
-                    _learn(journal, event)
-                    batch.add_one(event, None)
-                else:
-                    journal.skipped += 1
+            found += chunk.payloads
             journal.offset = chunk.offset_after
             journal.skipped += chunk.skipped
             if chunk.at_end:
@@ -222,6 +211,8 @@ class Folder:
         else:
             result.more = result.more or not journal.done
         if found:
+            if journal.process is None:
+                _identity(journal)
             journal.process = journal.process or reader.writer_key(journal.path)
             journal.skipped += batch.add(found, journal.process)
 
@@ -306,83 +297,3 @@ def _identity(journal: _Journal) -> ProcessIdentity | None:
         if event is not None and event["e"] == "process":
             _learn(journal, event)
     return journal.identity
-
-
-def fold_batch(connection: sqlite3.Connection, batch: Batch, ids: GivenIds) -> None:
-    """Fold a batch and write what it changed. What this version cannot fold costs only itself.
-
-    Raises:
-        sqlite3.Error: As SQLite says; the transaction is to be rolled back.
-    """
-    if not batch.size or _is_saved(connection, lambda: _fold_sorted(connection, batch, ids)):
-        return
-    fold_events(connection, batch.events(), ids)
-
-
-def fold_events(connection: sqlite3.Connection, events: Events, ids: GivenIds) -> None:
-    """Fold events one by one; where some cannot be folded, the halves of them, and so on.
-
-    Raises:
-        sqlite3.Error: As SQLite says; the transaction is to be rolled back.
-    """
-    if not events or _is_saved(connection, lambda: _fold_all(connection, events, ids)) or len(events) < 2:
-        return
-    half = len(events) // 2
-    fold_events(connection, events[:half], ids)
-    fold_events(connection, events[half:], ids)
-
-
-def _is_saved(connection: sqlite3.Connection, work: Callable[[], None]) -> bool:
-    """Do a part of a transaction; False if it failed, and nothing of it is left.
-
-    Raises:
-        sqlite3.Error: As SQLite says.
-    """
-    connection.execute("SAVEPOINT events")
-    trouble: sqlite3.Error | None = None
-    is_folded = False
-    with guarded("fold.events"):
-        try:
-            work()
-            is_folded = True
-        except sqlite3.Error as error:  # no fault of the events
-            trouble = error
-    if trouble is not None:
-        raise trouble
-    if not is_folded:
-        connection.execute("ROLLBACK TO events")
-    connection.execute("RELEASE events")
-    return is_folded
-
-
-def _fold_sorted(connection: sqlite3.Connection, batch: Batch, ids: GivenIds) -> None:
-    store = SqliteStore(connection)
-    fold = Fold(store, price_of)
-    others = write_told(connection, store, fold, batch.told) if batch.told else []
-    rest = [(event, part.process) for part in others for event in part.story]
-    _fold_into(connection, store, fold, [*rest, *batch.rest], ids)
-
-
-def _fold_all(connection: sqlite3.Connection, events: Events, ids: GivenIds) -> None:
-    store = SqliteStore(connection)
-    _fold_into(connection, store, Fold(store, price_of), events, ids)
-
-
-def _fold_into(
-    connection: sqlite3.Connection, store: SqliteStore, fold: Fold, events: Events, ids: GivenIds
-) -> None:
-    fold.prepare([event for event, _ in events])
-    for event, process in events:
-        fold.apply(event, process)
-    fold.settle(exact=False)
-    settle_run_ids(connection, fold.space, ids)
-    store.write(fold.space)
-
-
-def resolve_usage(connection: sqlite3.Connection) -> None:
-    """Resolve the calls of large runs, left for later while their facts came in."""
-    store = SqliteStore(connection)
-    if store.load_unresolved():
-        fold = Fold(store)
-        fold.settle()
-        store.write(fold.space)

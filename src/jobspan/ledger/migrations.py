@@ -305,4 +305,43 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        # Runs in the order they come, as parts are. A client run entered once and told whole is one row: its
+        # part stands in it.
+        "ALTER TABLE runs RENAME TO runs_by_name",
+        """
+        CREATE TABLE runs (
+            uid TEXT PRIMARY KEY,
+            kind TEXT NOT NULL,              -- j: job, c: client run
+            job TEXT NOT NULL,               -- uid of the job
+            label TEXT NOT NULL,             -- job type, or client id
+            run_id TEXT,                     -- of a job: YYMMDD-HHMMSS
+            status TEXT NOT NULL,
+            start_ns INTEGER,
+            end_ns INTEGER,
+            data TEXT NOT NULL,              -- JSON: counts, errors, spend, ...
+            version INTEGER NOT NULL,        -- grows with every change, over all runs
+            scope TEXT NOT NULL DEFAULT '',  -- of a job: its key=
+            part TEXT,                       -- the only part, if that has no row in `parts`
+            parent TEXT,                     -- this and the following: of that part
+            process TEXT,
+            told TEXT                        -- JSON: what `data` of parts is
+        )
+        """,
+        """
+        INSERT INTO runs (uid, kind, job, label, run_id, status, start_ns, end_ns, data, version, scope)
+        SELECT uid, kind, job, label, run_id, status, start_ns, end_ns, data, version, scope FROM runs_by_name
+        """,
+        "DROP TABLE runs_by_name",
+        "CREATE UNIQUE INDEX runs_by_part ON runs (part) WHERE part IS NOT NULL",
+        "CREATE INDEX runs_by_run_id ON runs (run_id) WHERE run_id IS NOT NULL",
+        "CREATE INDEX jobs_by_start ON runs (start_ns) WHERE kind = 'j'",
+        "CREATE INDEX jobs_provisional ON runs (uid) WHERE instr(run_id, '~') > 0",
+        "CREATE INDEX runs_unresolved ON runs (uid) WHERE instr(data, '\"facts_new\":') > 0",
+        "CREATE INDEX jobs_by_type ON runs (label, scope, start_ns) WHERE kind = 'j'",
+        """
+        CREATE INDEX jobs_running ON runs (label, scope, start_ns)
+        WHERE kind = 'j' AND status = 'Running'
+        """,
+    ),
 )

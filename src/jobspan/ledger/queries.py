@@ -8,12 +8,18 @@ _IN_JOB = "uid > ?1 || '/' AND uid < ?1 || '0' AND job = ?1"
 # --- what the fold reads
 _PART = "SELECT uid, kind, run, job, parent, process, start_ns, deadline_ns, data, settled FROM parts"
 _RUN = "SELECT uid, kind, job, label, run_id, status, start_ns, end_ns, data FROM runs"
+_PART_IN_RUN = "SELECT part, 'c', uid, job, parent, process, start_ns, NULL, told, 1 FROM runs"
+"""The part of a client run entered once and told whole stands in the run's own row."""
 PARTS = _PART + " WHERE uid IN ({many})"
+PARTS_IN_RUNS = _PART_IN_RUN + " WHERE part IN ({many})"
+PART = _PART + " WHERE uid = ?1 UNION ALL " + _PART_IN_RUN + " WHERE part = ?1"
 RUNS = _RUN + " WHERE uid IN ({many})"
 TOPS = _PART + " WHERE run IN ({many}) AND kind <> 'o' AND settled = 0"
 """The parts of runs, without operations and those that need not be weighed any more."""
-SETTLED = _PART + " WHERE run = ? AND settled = 1"
+_ALONE = " UNION ALL " + _PART_IN_RUN + " WHERE uid = ?1 AND part IS NOT NULL"
+SETTLED = _PART + " WHERE run = ?1 AND settled = 1" + _ALONE
 KNOWN_PARTS = "SELECT uid FROM parts WHERE uid IN ({many})"
+KNOWN_IN_RUNS = "SELECT part FROM runs WHERE part IN ({many})"
 KNOWN_RUNS = "SELECT uid FROM runs WHERE uid IN ({many})"
 OPEN_ABOVE = "SELECT DISTINCT parent FROM parts WHERE parent IN ({many}) AND closed <> 1"
 OPEN_CHILDREN = _PART + " WHERE parent IN ({many}) AND closed <> 1"
@@ -48,8 +54,21 @@ ITEMS = _ENTRY + " WHERE job = (SELECT job FROM runs WHERE uid = :run) AND run =
 # --- what the fold writes
 PUT_PART = "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 PUT_NEW_PART = "INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-PUT_NEW_RUN = "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')"
-PUT_RUN = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_NEW_RUN = (
+    "INSERT INTO runs (kind, status, uid, job, label, start_ns, end_ns, data, version,"
+    " part, parent, process, told) VALUES ('c', 'Completed', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+"""A client run entered once, with its part."""
+PART_FROM_RUN = (
+    "INSERT INTO parts SELECT part, 'c', uid, job, parent, process, 1, start_ns, NULL, told, 1"
+    " FROM runs WHERE uid = ? AND part IS NOT NULL"
+)
+"""Give the part that stands in a run's row a row of its own, before the run's is written anew without it."""
+PUT_RUN = (
+    "INSERT OR REPLACE INTO runs"
+    " (uid, kind, job, label, run_id, status, start_ns, end_ns, data, version, scope)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 PUT_ENTRY = (
     "INSERT INTO entries (kind, part, top, run, job, at_ns, writer, seq, data, source, key)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -98,11 +117,13 @@ _DONE = """
 SELECT c.uid, c.kind, c.job, c.label, c.run_id, c.status, c.start_ns, c.end_ns, c.data, j.run_id
 FROM runs own JOIN runs j ON j.kind = 'j' AND j.label = own.label AND j.uid <> own.uid
 AND j.scope = own.scope
-JOIN runs c ON {which}
+CROSS JOIN runs c ON {which}
 WHERE own.uid = :own AND (j.end_ns IS NULL OR j.end_ns >= :since)
 AND c.status = 'Completed' AND c.end_ns >= :since
 """
-DONE_CLIENTS = _DONE.format(which="c.job = j.uid AND c.kind = 'c'")
+DONE_CLIENTS = _DONE.format(
+    which="c.uid > j.uid || '/' AND c.uid < j.uid || '0' AND c.job = j.uid AND c.kind = 'c'"
+)
 """The client runs that other jobs of the type and ``key=`` of a job have Completed since an instant."""
 DONE_CLIENT = _DONE.format(which="c.uid = j.uid || '/' || :client")
 """Those of one client."""
@@ -114,10 +135,11 @@ CLIENT_RUN_BY_RUN_ID = (
     " WHERE j.run_id IN (substr(:text, 1, 13), substr(:text, 1, 20)) AND j.run_id || '-' || c.label = :text"
 )
 """The client run people call ``:text``: looked up by both halves, never taken apart on a hyphen."""
-PARTS_OF_RUN = _PART + " WHERE run = ?"
+PARTS_OF_RUN = _PART + " WHERE run = ?1" + _ALONE
 _RUN_OF_JOB = "(run = ?1 OR run IN (SELECT uid FROM runs WHERE " + _IN_JOB + "))"
-TOPS_OF_JOB = _PART + " WHERE kind <> 'o' AND " + _RUN_OF_JOB
-PARTS_OF_JOB = _PART + " WHERE " + _RUN_OF_JOB
+_EACH_ALONE = " UNION ALL " + _PART_IN_RUN + " WHERE " + _IN_JOB + " AND part IS NOT NULL"
+TOPS_OF_JOB = _PART + " WHERE kind <> 'o' AND " + _RUN_OF_JOB + _EACH_ALONE
+PARTS_OF_JOB = _PART + " WHERE " + _RUN_OF_JOB + _EACH_ALONE
 TOLD_OF_RUN = _ENTRY + " WHERE job = ? AND run = ? AND kind IN ('note', 'skip', 'error') LIMIT 20000"
 TOLD_OF_JOB = _ENTRY + " WHERE job = ? AND kind IN ('note', 'skip', 'error') LIMIT 200000"
 _OWNERS = " JOIN runs r ON r.uid = s.run JOIN runs j ON j.uid = s.job"
@@ -160,7 +182,9 @@ LEFT_OPEN = (
     " AND d.key = :done || substr(e.key, length(:open) + 1)) ORDER BY e.at_ns DESC LIMIT :most"
 )
 """Ids from elsewhere that begin so, in jobs since then, without one that says it is done; newest first."""
-HAS_PART = "SELECT 1 FROM parts WHERE uid = ? AND run IS NOT NULL"
+HAS_PART = (
+    "SELECT 1 FROM parts WHERE uid = ?1 AND run IS NOT NULL UNION ALL SELECT 1 FROM runs WHERE part = ?1"
+)
 ENDED = "SELECT uid FROM runs WHERE status <> 'Running'"
 ENDED_SINCE = _RUN + " WHERE version > ? AND status <> 'Running'"
 """Runs that have ended and were changed since a version of the ledger."""

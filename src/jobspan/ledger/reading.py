@@ -169,7 +169,7 @@ class LedgerReader:
 
     def part_place(self, uid: str) -> PartPlace | None:
         """Return the job's or client run's part called `uid`, or that an operation of this name stands in."""
-        row = self._connection.execute(queries.PARTS.format(many="?"), (uid,)).fetchone()
+        row = self._connection.execute(queries.PART, (uid,)).fetchone()
         part = None if row is None else codec.read_part(row)
         if part is None or part.run is None or part.job is None:
             return None
@@ -199,7 +199,7 @@ class LedgerReader:
 
     def part_state(self, uid: str) -> Part | None:
         """Return the part called `uid`; None where it was never opened."""
-        row = self._connection.execute(queries.PARTS.format(many="?"), (uid,)).fetchone()
+        row = self._connection.execute(queries.PART, (uid,)).fetchone()
         part = None if row is None else codec.read_part(row)
         return part if part is not None and part.is_opened else None
 

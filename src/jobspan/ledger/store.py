@@ -72,7 +72,9 @@ class SqliteStore:
         self._connection = connection
 
     def load_parts(self, uids: Iterable[str]) -> list[Part]:
-        return [codec.read_part(row) for row in select_many(self._connection, queries.PARTS, uids)]
+        listed, both = list(uids), (queries.PARTS, queries.PARTS_IN_RUNS)
+        rows = (row for query in both for row in select_many(self._connection, query, listed))
+        return [codec.read_part(row) for row in rows]
 
     def load_runs(self, uids: Iterable[str]) -> list[Run]:
         return [codec.read_run(row) for row in select_many(self._connection, queries.RUNS, uids)]
@@ -136,6 +138,7 @@ class SqliteStore:
         """Write back everything a pass of the fold changed."""
         put = self._connection.executemany
         version = self.take_versions(len(space.runs))
+        put(queries.PART_FROM_RUN, ((uid,) for uid in space.runs))
         put(queries.PUT_PART, map(codec.part_row, space.parts.values()))
         put(
             queries.PUT_RUN,

@@ -1,8 +1,11 @@
 """Writes parts told whole straight as rows: the short way of the fold, for nearly all client runs.
 
 Only what is new to the ledger goes it. A part whose name the ledger knows (its events came before, or one
-of them did), or below which something is open, takes the fold's way. The rows are those the fold would
-have written, so what comes later finds nothing to tell the two ways apart.
+of them did), or below which something is open, takes the fold's way. What the rows say is what the fold
+would have written, so what comes later finds nothing to tell the two ways apart.
+
+A client run entered once is one row: its part stands in it. The part gets a row of its own when there is
+more to say of it, or another part beside it (`SqliteStore.write`).
 """
 
 from __future__ import annotations
@@ -17,10 +20,7 @@ from jobspan.model.fold import Fold
 from jobspan.model.part import CLIENT_RUN
 from jobspan.model.run import client_run_uid
 from jobspan.model.settled import Settled
-from jobspan.model.status import Status
 from jobspan.model.telling import ToldPart
-
-_COMPLETED = Status.COMPLETED.value
 
 
 def write_told(
@@ -35,73 +35,95 @@ def write_told(
             others.append(part)
         else:
             fresh[part.uid] = part
-    parts = list(fresh.values())
     by_run: dict[str, list[ToldPart]] = {}
-    for part in parts:
+    for part in fresh.values():
         by_run.setdefault(client_run_uid(part.job, part.client), []).append(part)
-    connection.executemany(queries.PUT_NEW_PART, map(_part_row, parts))
-    _give_to_runs(connection, store, fold, by_run)
-    for process, at_ns in _last_signs(parts).items():
+    others += _give_to_known_runs(connection, fold, by_run)
+    _write_new_runs(connection, store, fold, by_run)
+    for process, at_ns in _last_signs(fresh.values()).items():
         fold.heard_from(process, at_ns)
     return others
 
 
 def _known(connection: sqlite3.Connection, uids: list[str]) -> set[str]:
     """Return which of these parts the ledger has heard of, or holds something open below of."""
-    found = {uid for (uid,) in select_many(connection, queries.KNOWN_PARTS, uids)}
-    return found | {uid for (uid,) in select_many(connection, queries.OPEN_ABOVE, uids)}
+    asked = (queries.KNOWN_PARTS, queries.KNOWN_IN_RUNS, queries.OPEN_ABOVE)
+    return {uid for query in asked for (uid,) in select_many(connection, query, uids)}
 
 
-def _give_to_runs(
-    connection: sqlite3.Connection, store: SqliteStore, fold: Fold, by_run: dict[str, list[ToldPart]]
-) -> None:
+def _give_to_known_runs(
+    connection: sqlite3.Connection, fold: Fold, by_run: dict[str, list[ToldPart]]
+) -> list[ToldPart]:
+    """Write the parts of runs with more than one, and take these runs out; return parts to be weighed."""
     space = fold.space
     known = {uid for (uid,) in select_many(connection, queries.KNOWN_RUNS, by_run)}
-    grown = {uid for uid, parts in by_run.items() if len(parts) > 1 or uid in known}
-    space.load_runs(grown | {parts[0].job for parts in by_run.values()})
+    grown = {uid: by_run[uid] for uid, parts in by_run.items() if len(parts) > 1 or uid in known}
+    if not grown:
+        return []
+    space.load_runs(grown.keys() | {parts[0].job for parts in grown.values()})
+    others: list[ToldPart] = []
+    for uid, parts in grown.items():
+        del by_run[uid]
+        others += [part for part in parts if part.name]
+        settled = [part for part in parts if not part.name]
+        if not settled:
+            continue
+        connection.executemany(queries.PUT_NEW_PART, [_part_row(uid, part) for part in settled])
+        run = space.run(uid, CLIENT_RUN, settled[0].job)
+        run.label = settled[0].client
+        for part in settled:
+            run.settled.add(part.whole)
+        space.grown.add(uid)
+    return others
+
+
+def _write_new_runs(
+    connection: sqlite3.Connection, store: SqliteStore, fold: Fold, by_run: dict[str, list[ToldPart]]
+) -> None:
+    """Write client runs entered once as one row each, and give them to their jobs."""
+    space = fold.space
     gains: dict[str, Settled] = {}
-    rows: list[tuple[str, ToldPart]] = []
-    for uid, parts in by_run.items():
-        if uid in grown:
-            run = space.run(uid, CLIENT_RUN, parts[0].job)
-            run.label = parts[0].client
-            for part in parts:
-                run.settled.add(part.whole)
-            space.grown.add(uid)
-        else:
-            gains.setdefault(parts[0].job, Settled()).add(parts[0].whole)
-            rows.append((uid, parts[0]))
-    version = store.take_versions(len(rows))
-    connection.executemany(
-        queries.PUT_NEW_RUN, [_run_row(uid, part, version + n) for n, (uid, part) in enumerate(rows)]
-    )
-    for uid, part in rows:
-        space.written.setdefault(part.job, []).append(uid)
+    rows: list[codec.Row] = []
+    version = store.take_versions(len(by_run))
+    for uid, (part,) in by_run.items():
+        rows.append(_run_row(uid, part, version + len(rows)))
+        gain = gains.get(part.job)
+        if gain is None:
+            gain = gains[part.job] = Settled()
+            space.written.setdefault(part.job, [])
+        gain.add(part.whole)
+        space.written[part.job].append(uid)
+    connection.executemany(queries.PUT_NEW_RUN, rows)
+    space.load_runs(set(gains))
     for job, gain in gains.items():
         space.job(job).take_whole_runs(gain)
         space.grown.add(job)
 
 
-def _part_row(part: ToldPart) -> codec.Row:
-    data = codec.brief_data(
+def _part_row(run: str, part: ToldPart) -> codec.Row:
+    place = (part.uid, CLIENT_RUN, run, part.job, part.parent, part.process)
+    return (*place, 1, part.whole.start_ns, None, _part_data(part, _counts_text(part.whole.counts)), 1)
+
+
+def _part_data(part: ToldPart, counts: str) -> str:
+    return codec.brief_data(
         quote(part.label),
         part.lane,
         part.last_ns,
-        part.story[-1]["t"],
+        part.closed_ns,
         part.end_lane,
         len(part.story),
-        _counts_text(part.whole.counts),
+        counts,
+        quote(part.name) if part.name else "",
     )
-    run = client_run_uid(part.job, part.client)
-    place = (part.uid, CLIENT_RUN, run, part.job, part.parent, part.process)
-    return (*place, 1, part.whole.start_ns, None, data, 1)
 
 
 def _run_row(uid: str, part: ToldPart, version: int) -> codec.Row:
-    counts, start_ns, end_ns = part.whole
-    text = f'"counts":{_counts_text(counts)},' if counts else ""
-    data = f'{{{text}"parts":1,"shared":true,"settled":1}}'
-    return (uid, CLIENT_RUN, part.job, part.client, None, _COMPLETED, start_ns, end_ns, data, version)
+    added, start_ns, end_ns = part.whole
+    counts = _counts_text(added)
+    data = codec.brief_run_data(counts if added else "", quote(part.name) if part.name else "")
+    run = (uid, part.job, part.client, start_ns, end_ns, data, version)
+    return (*run, part.uid, part.parent, part.process, _part_data(part, counts))
 
 
 def _counts_text(counts: dict[str, int]) -> str:

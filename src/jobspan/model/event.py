@@ -35,7 +35,7 @@ Deltas are applied once each; any order and any repetition folds to the same rec
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any
@@ -65,7 +65,7 @@ def read_event(payload: bytes | str) -> Event | None:
     return event if event is not None and is_applicable(event) else None
 
 
-def read_objects(payloads: list[bytes]) -> list[Event | None]:
+def read_objects(payloads: Sequence[bytes]) -> list[Event | None]:
     """Return the JSON objects in journal records; None where there is none. They are yet to be checked.
 
     Some at a time are read as one array: that takes half the time, and holds the interpreter for 0.1 ms.

@@ -3,7 +3,8 @@
 A part is *whole* when it ended well by itself, without errors, attempts or anything else its run has to
 weigh it for. It always wins, and all its run takes from it is a sum, an earliest start and a latest end.
 Whole parts are *settled*: a client run entered a million times is derived from one sum and the few parts
-that are still open. A later event, or another attempt of it, takes a part out again
+that are still open. One with a name, as those of a map, is so as long as it is alone: any other part may be
+another attempt of it. A later event, or another attempt of it, takes a part out again
 (`jobspan.model.settling`).
 """
 
@@ -35,6 +36,8 @@ class Settled:
     """How many of them have a counter at all: None is not 0."""
     start_ns: int = 0
     end_ns: int = 0
+    name: str = ""
+    """Of the only part, if it has one: it is to be weighed when another part comes."""
 
     def add(self, whole: WholePart) -> None:
         """Add a part."""
@@ -75,7 +78,7 @@ def whole_of(part: Part) -> WholePart | None:
     ending, start_ns = part.ending, part.start_ns
     if ending is None or ending.how is not Left.OK or start_ns is None or part.kind != CLIENT_RUN:
         return None
-    if part.name or part.attempt != 1 or part.of or part.retry_of:
+    if part.attempt != 1 or part.of or part.retry_of:
         return None
     if part.free or part.passive or part.expected:
         return None

@@ -65,29 +65,39 @@ def _settled_by_run(parts: list[Part]) -> dict[str, list[Part]]:
 
 def _settle_parts(space: Workspace, run: Run, changed: list[Part]) -> None:
     """Settle what parts of a run are whole now; see to the settled ones that have changed."""
-    retried = _retried(space, run)
-    for part in changed + [part for part in retried.values() if part.settled and part not in changed]:
+    weighed = _weighed(space, run)
+    for part in changed + [part for part in weighed.values() if part.settled and part not in changed]:
         before = space.whole[part.uid]
-        now = None if part.uid in retried else whole_of(part)
+        now = None if part.uid in weighed else whole_of(part)
         if before == now:
             continue
         if not run.settled.exchange(before, now):
-            _settle_anew(space, run, retried)
+            _settle_anew(space, run, weighed)
             break
         if now is None:
-            _unsettle(space, part)
+            _unsettle(space, run, part)
         else:
             space.whole[part.uid] = now
     for part in space.tops(run.uid):
-        if part.uid not in retried and (whole := whole_of(part)) is not None:
+        if part.uid not in weighed and (whole := whole_of(part)) is not None:
             run.settled.add(whole)
+            run.settled.name = part.name
             space.whole[part.uid] = whole
             part.settled = True
             space.touch(part)
 
 
+def _weighed(space: Workspace, run: Run) -> dict[str, Part]:
+    """Return the parts of a run tried again or attached to, and those with a name that are not alone."""
+    weighed = _retried(space, run)
+    tops = space.tops(run.uid)
+    if len(tops) + run.settled.parts > 1:
+        others = space.load_settled(run.uid) if run.settled.name else []
+        weighed |= {part.uid: part for part in [*tops, *others] if part.name}
+    return weighed
+
+
 def _retried(space: Workspace, run: Run) -> dict[str, Part]:
-    """Return the parts of a run that have another attempt, or were attached to: these are to be weighed."""
     tops = space.tops(run.uid)
     names = {part.retry_of for part in tops if part.retry_of} | {
         part.of for part in tops if part.of and part.delivery
@@ -99,19 +109,22 @@ def _retried(space: Workspace, run: Run) -> dict[str, Part]:
     return {part.uid: part for part in found if part.run == run.uid}
 
 
-def _settle_anew(space: Workspace, run: Run, retried: dict[str, Part]) -> None:
+def _settle_anew(space: Workspace, run: Run, weighed: dict[str, Part]) -> None:
     """Take all settled parts out of the sums of a run, and add those again that are still whole."""
     run.settled = Settled()
     for part in space.load_settled(run.uid):
-        whole = None if part.uid in retried else whole_of(part)
+        whole = None if part.uid in weighed else whole_of(part)
         if whole is None:
-            _unsettle(space, part)
+            _unsettle(space, run, part)
         else:
             run.settled.add(whole)
+            run.settled.name = part.name
             space.whole[part.uid] = whole
 
 
-def _unsettle(space: Workspace, part: Part) -> None:
+def _unsettle(space: Workspace, run: Run, part: Part) -> None:
+    if part.name:
+        run.settled.name = ""
     part.settled = False
     space.whole.pop(part.uid, None)
     space.add_top(part)

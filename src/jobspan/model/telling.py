@@ -7,16 +7,24 @@ same rows (`tests/model/test_telling.py` compares the two).
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from jobspan.model.event import Event
 from jobspan.model.numbers import Sums
 from jobspan.model.settled import WholePart
-from jobspan.model.validation import MAX_COUNT, MAX_INSTANT, is_object
+from jobspan.model.validation import MAX_COUNT, MAX_INSTANT
 
-_OPEN = frozenset(("e", "w", "q", "t", "lane", "parent", "kind", "job", "name", "client"))
-_CLOSE = frozenset(("e", "w", "q", "t", "how", "lane"))
-_ADD_LENGTH = 5  # e, w, q, t, c
+# Events are as our handles write them: with these members, all of them, and no other. Each is then looked at
+# once, in C; asking member by member took half of the time of a fold.
+_OPEN = itemgetter("e", "kind", "q", "w", "job", "parent", "name", "client", "t", "lane")
+_OPEN_TYPES = (str, str, int, str, str, str, str, str, int, int)
+_ADD = itemgetter("e", "q", "t", "c")
+_ADD_TYPES = (str, int, int, dict)
+_CLOSE = itemgetter("e", "how", "q", "t", "lane")
+_CLOSE_TYPES = (str, str, int, int, int)
+_WRITER = 1
+"""Of an add event and a close: the member by which they were found to be of this part."""
 
 
 class ToldPart(NamedTuple):
@@ -28,9 +36,11 @@ class ToldPart(NamedTuple):
     job: str
     client: str
     label: str
-    parent: str | None
+    parent: str
     lane: int
+    name: str
     last_ns: int
+    closed_ns: int
     end_lane: int
     whole: WholePart
 
@@ -38,68 +48,66 @@ class ToldPart(NamedTuple):
 def told_whole(story: list[Any], process: str) -> ToldPart | None:
     """Return the part that the events of one writer tell whole; they are checked as any others are."""
     opening, closing = story[0], story[-1]
-    if opening.get("kind") != "c" or closing.get("how") != "ok" or not _is_framed(opening, closing, story):
+    try:
+        opened: tuple[Any, ...] = _OPEN(opening)
+        ended: tuple[Any, ...] = _CLOSE(closing)
+    except KeyError:
         return None
+    if ended[:3] != ("close", "ok", len(story) - 1) or not _are_sound(opened, ended):
+        return None
+    name = "" if len(opening) == len(opened) else _part_name(opening)
+    added = _added(story)
+    if name is None or added is None or len(closing) != len(ended) + _WRITER:
+        return None
+    _, _, _, uid, job, parent, label, client, start_ns, lane = opened
+    end_ns, end_lane = ended[3:]
+    counts, last_ns = added
+    whole = WholePart(counts, start_ns, max(start_ns, end_ns))
+    return ToldPart(
+        story, process, uid, job, client, label, parent, lane, name, last_ns, end_ns, end_lane, whole
+    )
+
+
+def _are_sound(opened: tuple[Any, ...], ended: tuple[Any, ...]) -> bool:
+    """Whether the open event of a client run and its close have values of the right types and bounds."""
+    if tuple(map(type, opened)) != _OPEN_TYPES or tuple(map(type, ended)) != _CLOSE_TYPES:
+        return False
+    kind, of, seq, uid, job, _, label, client, start_ns, lane = opened
+    end_ns, end_lane = ended[3:]
+    return (
+        (kind, of, seq) == ("open", "c", 0)
+        and bool(uid and job and label and client)
+        and 0 <= start_ns <= MAX_INSTANT
+        and 0 <= end_ns <= MAX_INSTANT
+        and -MAX_INSTANT <= lane <= MAX_INSTANT
+        and -MAX_INSTANT <= end_lane <= MAX_INSTANT
+    )
+
+
+def _part_name(opening: Event) -> str | None:
+    """Return how the first attempt of a named part is called; None where more than that is told of it."""
+    name, attempt = opening.get("part"), opening.get("attempt")
+    is_first = type(attempt) is int and attempt == 1 and len(opening) == len(_OPEN_TYPES) + 2
+    return name if is_first and type(name) is str and name else None
+
+
+def _added(story: list[Any]) -> tuple[Sums, int] | None:
+    """Return what the events between the first and the last add up to, and when the latest of them was."""
     counts: Sums = {}
     last_ns = 0
     for seq in range(1, len(story) - 1):
         event = story[seq]
-        at_ns, added = event.get("t"), event.get("c")
-        if event.get("e") != "add" or len(event) != _ADD_LENGTH or not is_object(added):
+        try:
+            kind, number, at_ns, added = found = _ADD(event)
+        except KeyError:
             return None
-        if event.get("q") != seq or type(event["q"]) is not int or not _is_instant(at_ns):
+        if tuple(map(type, found)) != _ADD_TYPES or kind != "add" or number != seq:
+            return None
+        if len(event) != len(found) + _WRITER or not 0 <= at_ns <= MAX_INSTANT:
             return None
         for name, value in added.items():
             if type(value) is not int or not 0 <= value <= MAX_COUNT or name == "errors":
                 return None
             counts[name] = counts.get(name, 0) + value
         last_ns = max(last_ns, at_ns)
-    start_ns = opening["t"]
-    return ToldPart(
-        story,
-        process,
-        opening["w"],
-        opening["job"],
-        opening["client"],
-        opening["name"],
-        opening.get("parent"),
-        opening.get("lane") or 0,
-        last_ns,
-        closing.get("lane") or 0,
-        WholePart(counts, start_ns, max(start_ns, closing["t"])),
-    )
-
-
-def _is_framed(opening: dict[str, Any], closing: dict[str, Any], story: list[Any]) -> bool:
-    """Whether the first and last event are an ordinary open event and close, numbered as they should be."""
-    if opening.get("e") != "open" or closing.get("e") != "close":
-        return False
-    if not (opening.keys() <= _OPEN and closing.keys() <= _CLOSE):
-        return False
-    first, last = opening.get("q"), closing.get("q")
-    if first != 0 or last != len(story) - 1 or type(first) is not int or type(last) is not int:
-        return False
-    parent = opening.get("parent")
-    return (
-        _is_name(opening["w"])
-        and _is_name(opening.get("job"))
-        and _is_name(opening.get("client"))
-        and _is_name(opening.get("name"))
-        and (parent is None or type(parent) is str)
-        and _is_instant(opening.get("t"))
-        and _is_instant(closing.get("t"))
-        and _is_lane(opening.get("lane"))
-        and _is_lane(closing.get("lane"))
-    )
-
-
-def _is_name(value: object) -> bool:
-    return type(value) is str and value != ""
-
-
-def _is_instant(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= MAX_INSTANT
-
-
-def _is_lane(value: Any) -> bool:
-    return value is None or (type(value) is int and -MAX_INSTANT <= value <= MAX_INSTANT)
+    return counts, last_ns
