@@ -148,7 +148,22 @@ def _test(attributes: Any) -> float:
     return microseconds(lambda: might_be_genai(attributes))
 
 
-def processor_costs(rounds: int = 15, spans: int = 300) -> dict[str, tuple[float, float]]:
+CHATS = (
+    "openllmetry_openai_chat",
+    "openinference_openai_chat",
+    "otelgenai_openai_chat_stream_usage",
+    "langchain_tl_invoke",
+    "logfire_openai_chat",
+    "pydanticai_agent_tools",
+    "strands_agent_tools",
+    "native_anthropic_stream",
+)
+IN_A_CHAIN = "a chat in a chain, both"
+
+
+def processor_costs(
+    rounds: int = 15, spans: int = 300, chats: tuple[str, ...] = CHATS
+) -> dict[str, tuple[float, float]]:
     """Return the CPU microseconds of `on_end`, and their share of what a raw span of the SDK costs.
 
     By the kind of span; the append to a journal on the disk is included. Raw spans and `on_end` take turns;
@@ -164,22 +179,41 @@ def processor_costs(rounds: int = 15, spans: int = 300) -> dict[str, tuple[float
     from jobspan.spans.usage import usage_processor
 
     header: dict[str, Any] = {f"http.request.header.x-{n}": n for n in range(20)}
-    kinds = {"no attributes": {}, "20 attributes, no GenAI": header}
-    for name in ("openllmetry_openai_chat", "openinference_openai_chat"):
-        kinds[name] = next(s for s in spans_of(name) if might_be_genai(s["attributes"]))["attributes"]
+    kinds: dict[str, tuple[str, Span]] = {
+        "no attributes": ("x", {}),
+        "20 attributes, no GenAI": ("x", header),
+    }
+    for name in chats:
+        recorded = next(s for s in spans_of(name) if might_be_genai(s["attributes"]))
+        kinds[name] = recorded["scope"]["name"], recorded["attributes"]
+    kinds[IN_A_CHAIN] = kinds[chats[0]]
+    provider = TracerProvider()
+
+    def made(name: str, under: Context) -> list[Any]:
+        scope, attributes = kinds[name]
+        start = provider.get_tracer(scope).start_span
+        chain: Any = None
+        made: list[Any] = []
+        for _ in range(spans):
+            if name == IN_A_CHAIN:
+                chain = start("chain", under)
+            above = under if chain is None else set_span_in_context(chain, under)
+            made.append(start("x", above, attributes=attributes))
+            made[-1].end()
+            if chain is not None:
+                chain.end()
+                made.append(chain)
+        return [span._readable_span() for span in made]
+
     best: dict[str, list[float]] = {name: [float("inf")] * 2 for name in kinds}
     with tempfile.TemporaryDirectory() as folder:
         jobspan.configure(ledger=Path(folder) / "ledger.db", exit_flush=0, relay="off")
-        tracer = TracerProvider().get_tracer("openinference.instrumentation.openai")
         with jobspan.job("bench") as job, job.client("x") as run:
             under = set_span_in_context(run.span, Context())
             for _ in range(rounds):
-                for name, given in kinds.items():
+                for name in kinds:
                     began = time.thread_time_ns()
-                    made: list[Any] = [tracer.start_span("x", under, attributes=given) for _ in range(spans)]
-                    for span in made:
-                        span.end()
-                    ended = [span._readable_span() for span in made]
+                    ended = made(name, under)
                     between = time.thread_time_ns()
                     for span in ended:
                         usage_processor.on_end(span)

@@ -18,9 +18,10 @@ from jobspan.model.usage.number import LARGEST_COUNT, dollars
 from jobspan.model.usage.response import Reading, given_usage, is_apify_run, read_response
 from jobspan.runs.naming import said
 from jobspan.spans.context import SPAN_KEY, current_context
+from jobspan.spans.fact_text import fact_json, names_json
 from jobspan.spans.roster import Home, roster
 from jobspan.spans.span import RunSpan
-from jobspan.spans.usage import fact_json, names_json, usage_processor
+from jobspan.spans.usage import usage_processor
 
 NOTHING: Final[Any] = object()
 """Stands for a response that was not given: None is one that a call may have returned."""

@@ -9,22 +9,21 @@ ancestors, when they end, turn out to lead elsewhere. No text of a message is ev
 from __future__ import annotations
 
 import json
-import re
 import weakref
 from functools import lru_cache
-from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
-from opentelemetry.trace import SpanContext, StatusCode
+from opentelemetry.trace import StatusCode
 
 from jobspan import _clock
 from jobspan._guard import guarded, guarded_event
 from jobspan.model.usage import attribute
-from jobspan.model.usage.fact import LLM, UsageFact
+from jobspan.model.usage.fact import UsageFact
 from jobspan.model.usage.identity import LITELLM
-from jobspan.model.usage.normalise import normalise
-from jobspan.spans.roster import Home, Names, roster
+from jobspan.model.usage.normalise import fact_from, has_tokens, normalise, read_usage
+from jobspan.spans.fact_text import fact_json, telling_json
+from jobspan.spans.roster import Home, roster
 from jobspan.spans.span import RunSpan
 
 _MARKERS = attribute.MARKERS
@@ -37,9 +36,7 @@ _MOST_LINKS = 16_384
 _MOST_WAITING = 4_096
 _MOST_MOVABLE = 4_096
 _LONGEST_CHAIN = 64
-_KNOWN_ID = re.compile(
-    r"(?:chatcmpl|cmpl|resp|msg|gen|embd)[-_][0-9A-Za-z_-]{1,120}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-)
+_NO_LINKS: dict[int, int] = {}
 
 Booked = tuple[str, str, str, str, Home | None]
 """A fact whose ancestors are not known yet: JSON, trace id, span id, how its run was found, and that run."""
@@ -130,7 +127,9 @@ class UsageSpanProcessor(SpanProcessor):
             end_ns=span.end_time or _clock.now_ns(),
         )
         if fact is not None and fact.has_usage:
-            _book(home, fact_json(home, fact), "", fact)
+            _book(home, fact_json(home, fact), "")
+            if home.budget is not None:
+                home.budget.take(home, fact)
 
     def seen_by_hand(self, home: Home) -> None:
         """Note that LiteLLM's calls in a run are booked by our callback: its span is not to be read."""
@@ -140,43 +139,53 @@ class UsageSpanProcessor(SpanProcessor):
 
     # -- a span of an LLM call
 
-    def _read(
-        self, span: ReadableSpan, attributes: Any, context: SpanContext, parent: SpanContext | None
-    ) -> None:
-        scope = span.instrumentation_scope
-        trace_id, above = context.trace_id, parent.span_id if parent is not None else 0
-        fact = normalise(
-            attributes,
-            scope=scope.name if scope is not None else "",
-            trace_id=f"{trace_id:032x}",
-            span_id=f"{context.span_id:016x}",
-            parent_span_id=f"{above:016x}" if parent is not None else None,
-            start_ns=span.start_time or 0,
-            end_ns=span.end_time or 0,
-            failed=span.status.status_code is StatusCode.ERROR,
-        )
-        if fact is None:
+    def _read(self, span: Any, attributes: Any, context: Any, parent: Any) -> None:
+        try:
+            scope, start_ns, end_ns = span._instrumentation_scope, span._start_time, span._end_time
+        except AttributeError:
+            scope, start_ns, end_ns = span.instrumentation_scope, span.start_time, span.end_time
+        telling = read_usage(attributes, scope.name if scope is not None else "")
+        if telling is None or (not has_tokens(telling) and span.status.status_code is StatusCode.ERROR):
             return
-        home, path, unknown = self._climb(trace_id, above)
-        by = ""
-        if home is None:
-            home = roster.live()
-            if home is None or not home.is_known:
-                home, by = roster.guess()
-            if home is None and not unknown:
-                if self.litellm_is_booked and fact.scope == LITELLM:
-                    return  # its streams end in a thread without context; our callback had it
-                home, by = roster.last_resort()
-                if home is None:
+        trace, above = context[_TRACE_ID], 0 if parent is None else parent[_SPAN_ID]
+        by, path, unknown = "", _NO_LINKS, 0
+        known = roster.opened.get(above)
+        home: Home | None = None if known is None else known()
+        if home is None or home.trace_id != trace:
+            home, path, unknown = self._climb(trace, above)
+            if home is None:
+                home, by = self._guess(telling[0].scope, bool(unknown))
+                if home is None and not unknown:
                     return
-        text = fact_json(home or next(iter(roster.open()), None), fact)
+        ids = (
+            _hex_trace(trace),
+            "%016x" % context[_SPAN_ID],  # noqa: UP031 - half the time of an f-string
+            None if parent is None else "%016x" % above,  # noqa: UP031
+            start_ns or 0,
+            end_ns or 0,
+        )
+        text = telling_json(home or next(iter(roster.open()), None), telling, *ids)
         if home is not None:
-            _book(home, text, by, fact)
+            _book(home, text, by)
+            if home.budget is not None:
+                home.budget.take(home, fact_from(telling, *ids), by)
             if path:
-                _book_path(home, fact.trace_id, path)
+                _book_path(home, ids[0], path)
         if unknown:
             homes = {home.uid: home} if home is not None else {}
-            self._wait(trace_id, unknown, homes, [(text, fact.trace_id, fact.span_id, by, home)])
+            self._wait(trace, unknown, homes, [(text, ids[0], ids[1], by, home)])
+
+    def _guess(self, scope: str, may_be_known: bool) -> tuple[Home | None, str]:
+        """Return the run of a span whose ancestors lead to none so far, and how it was found if guessed."""
+        home = roster.live()
+        if home is not None and home.is_known:
+            return home, ""
+        guessed = roster.guess()
+        if guessed[0] is not None or may_be_known:
+            return guessed
+        if self.litellm_is_booked and scope == LITELLM:
+            return None, ""  # its streams end in a thread without context; our callback had it
+        return roster.last_resort()
 
     def expect(self, trace_id: int, ancestor: int, home: Home) -> None:
         """Have the links above a span told to a run, which has booked something beneath it by hand."""
@@ -252,6 +261,11 @@ class UsageSpanProcessor(SpanProcessor):
             _leave(booked)
 
 
+@lru_cache(maxsize=256)
+def _hex_trace(trace_id: int) -> str:
+    return f"{trace_id:032x}"
+
+
 def _move(booked: Booked, home: Home) -> None:
     """Book a fact where its ancestors lead to, and take it away from where it was booked before."""
     text, trace, span, by, before = booked
@@ -266,61 +280,14 @@ def _move(booked: Booked, home: Home) -> None:
         home.budget.take(home, UsageFact.from_dict(json.loads(text)))
 
 
-def _book(home: Home, text: str, by: str, fact: UsageFact | None = None) -> None:
+def _book(home: Home, text: str, by: str) -> None:
     guess = f',"by":"{by}"' if by else ""
     home.book(f'"e":"span"{guess},"u":{text}')
-    if home.budget is not None and fact is not None:
-        home.budget.take(home, fact, by)
 
 
 def _book_path(home: Home, trace: str, path: dict[int, int]) -> None:
     links = ",".join([f'"{span:016x}":"{parent:016x}"' for span, parent in path.items()])
     home.book(f'"e":"path","tr":"{trace}","up":{{{links}}}')
-
-
-def fact_json(home: Home | None, fact: UsageFact) -> str:
-    """Return a fact as the JSON of `UsageFact.to_dict`, its names and its id without secrets.
-
-    Written out by hand: the encoder takes 3 µs more, on the caller's path.
-    """
-    said = f'{{"t":"{fact.trace_id}","s":"{fact.span_id}","b":{fact.start_ns},"e":{fact.end_ns}'
-    if fact.parent_span_id is not None:
-        said += f',"p":"{fact.parent_span_id}"'
-    if fact.prompt is not None:
-        said += f',"in":{fact.prompt},"out":{fact.completion}'
-    if fact.cache_read is not None:
-        said += f',"cr":{fact.cache_read}'
-    if fact.cache_write is not None:
-        said += f',"cw":{fact.cache_write}'
-    if fact.reasoning is not None:
-        said += f',"re":{fact.reasoning}'
-    said += names_json(home, (fact.scope, fact.model, fact.provider, fact.request_model))
-    text = fact.response_id
-    if text:
-        known = home is None or _KNOWN_ID.fullmatch(text) is not None
-        said += f',"id":{quote(text if known or home is None else home.clean_key(text))}'
-    if fact.cost is not None or fact.role != LLM or fact.manual or not fact.metered or fact.requests != 1:
-        said += f",{_rarely_said(fact)}"
-    return said + "}"
-
-
-def names_json(home: Home | None, names: Names) -> str:
-    """Return the names of scope, model, provider and requested model as they stand in a fact's JSON."""
-    return _names_json(names if home is None else home.clean_names(names))
-
-
-@lru_cache(maxsize=1024)
-def _names_json(names: Names) -> str:
-    said = zip(("sc", "m", "pr", "rm"), names, strict=True)
-    return "".join([f',"{key}":{quote(name)}' for key, name in said if name])
-
-
-def _rarely_said(fact: UsageFact) -> str:
-    rare = {"c": fact.cost, "r": fact.role, "me": fact.metered, "h": fact.manual, "n": fact.requests}
-    usual = {"c": None, "r": LLM, "me": True, "h": False, "n": 1}
-    given = {key: value for key, value in rare.items() if value != usual[key]}
-    said = {key: str(value) if key == "c" else value for key, value in given.items()}
-    return json.dumps(said, separators=(",", ":"))[1:-1]
 
 
 def _leave(booked: list[Booked]) -> None:

@@ -56,9 +56,6 @@ AGENT_NAMES = ("gen_ai.agent.name", "agent_name")
 """Of a span that says nothing else of its kind, these say that it is an agent (pydantic-ai 1.75)."""
 
 AGGREGATE = "jobspan.aggregate"
-KINDS = frozenset({OPERATION, OPENINFERENCE_KIND, TRACELOOP_KIND, AGGREGATE, *AGENT_NAMES})
-"""What may say that a span is an aggregate."""
-
 RESPONSE_MODEL = ("gen_ai.response.model", "llm.model_name", "embedding.model_name")
 REQUEST_MODEL = "gen_ai.request.model"
 PROVIDER = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")

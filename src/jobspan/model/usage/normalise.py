@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, cast
 
 from jobspan.model.usage import attribute
 from jobspan.model.usage.dialect import Dialect, Names, dialect
-from jobspan.model.usage.fact import AGGREGATE, LLM, UsageFact
-from jobspan.model.usage.number import LARGEST_COUNT, count, dollars
+from jobspan.model.usage.fact import AGGREGATE, UsageFact
+from jobspan.model.usage.name import text_of
+from jobspan.model.usage.number import LARGEST_BITS, count, dollars, whole_counts
+from jobspan.model.usage.speaker import Get, Speaker, speaker_of
 
-Get = Callable[[str], Any]
 Counted = tuple[int | None, int | None, int | None, int | None, int | None]
 """All input, all generated, cache read, cache written, reasoning."""
+
+Telling = tuple[Speaker, Counted, str | None, Decimal | None, str, bool]
+"""Who speaks, the counts, response id, cost, role, and whether it was recorded by hand.
+
+A fact without its ids and times, in the form that takes least to make: on the caller's path.
+"""
 
 _UNKNOWN: Counted = (None, None, None, None, None)
 _NOTHING: Counted = (0, 0, None, None, None)
 
-_LONGEST_TEXT = 200
 _OUTPUT_SCANNED = 16_384
 _TOP_LEVEL_ID = re.compile(r'\s*\{\s*"id"\s*:\s*"([^"\\]{1,200})"')
 _INNER_ID = re.compile(r'(?<!\\)"(?:response_)?id"\s*:\s*"((?:resp_|chatcmpl-|msg_)[^"\\]{1,200})"')
 _INNER_HINTS = ('"resp_', '"chatcmpl-', '"msg_')
-_GOOGLE = ("google", "gemini", "gcp", "vertex")
 
 
 def might_be_genai(attributes: Mapping[str, Any] | None) -> bool:
@@ -59,90 +64,83 @@ def normalise(
     """
     if not attributes:
         return None
-    plain = _plain(attributes)
-    get, said = plain.get, dialect(frozenset(plain.keys() & attribute.KNOWN))
-    aggregate = said.tells_kind and _is_aggregate(get)
-    manual = get(attribute.MANUAL) is True
+    telling = read_usage(_plain(attributes), scope)
+    if telling is None or (failed and not has_tokens(telling)):
+        return None
+    return fact_from(telling, trace_id, span_id, parent_span_id, start_ns, end_ns)
+
+
+def read_usage(attributes: Mapping[str, Any], scope: str) -> Telling | None:
+    """Return what a plain mapping of attributes says one LLM call used; None when it says nothing.
+
+    As `normalise`, for whoever cannot wait for a whole fact. Where it has no tokens it counts only if the
+    span did not fail.
+    """
+    said = dialect(frozenset(attributes.keys() & attribute.KNOWN))
+    speaker, get = speaker_of(said, scope, attributes), attributes.get
+    role, manual = speaker.role, False
+    if said.is_flagged:
+        manual = get(attribute.MANUAL) is True
+        if get(attribute.AGGREGATE) is True:
+            role = AGGREGATE
     cost = _first_cost(get, said.cost) if said.cost else None
-    provider = _first_text(get, said.provider)
-    counts = _counts(get, said, scope, provider)
+    counts = _counts(get, said, speaker)
     if counts is None:
-        if aggregate or failed or not (manual or _is_call(get)) or get(attribute.ERROR_TYPE):
+        if role == AGGREGATE or not (manual or speaker.tells_call) or get(attribute.ERROR_TYPE):
             return None
         # images and the like may cost money without tokens
         counts = _UNKNOWN if cost is None else _NOTHING
-    asked = _text(get(attribute.REQUEST_MODEL))
-    model = _first_text(get, said.model) or asked
+    return speaker, counts, None if role == AGGREGATE else _response_id(get), cost, role, manual
+
+
+def has_tokens(telling: Telling) -> bool:
+    """Tell whether a call used any tokens, as far as is known."""
+    return bool(telling[1][0] or telling[1][1])
+
+
+def fact_from(
+    telling: Telling, trace_id: str, span_id: str, parent_span_id: str | None, start_ns: int, end_ns: int
+) -> UsageFact:
+    """Return what a span says as a fact."""
+    speaker, counts, response_id, cost, role, manual = telling
     return UsageFact(
         *counts,
         cost,
-        provider,
-        model,
-        None if aggregate else _response_id(get),
+        speaker.provider,
+        speaker.model,
+        response_id,
         trace_id=trace_id,
         span_id=span_id,
         parent_span_id=parent_span_id,
-        scope=scope,
+        scope=speaker.scope,
         start_ns=start_ns,
         end_ns=end_ns,
-        role=AGGREGATE if aggregate else LLM,
-        request_model=asked if asked != model else None,
+        role=role,
+        request_model=speaker.request_model,
         metered=counts[0] is not None,
         manual=manual,
     )
 
 
-def _counts(get: Get, said: Dialect, scope: str, provider: str | None) -> Counted | None:
+def _counts(get: Get, said: Dialect, speaker: Speaker) -> Counted | None:
     """Return all tokens of a call; None where there are none, or none but zeros."""
-    prompt, completion = _first(get, said.prompt), _first(get, said.completion)
-    total = _first(get, said.total)
+    found = prompt, completion, total, read, write, reasoning = (*map(get, said.first_counts),)
+    if (*map(type, found),) != said.usual_types or (
+        (prompt or 0) | (completion or 0) | (total or 0) | (read or 0) | (write or 0) | (reasoning or 0)
+    ) >> LARGEST_BITS:  # a bad value, or a count in another form: then by the other names
+        prompt, completion, total, read, write, reasoning = [_first(get, names) for names in said.counts]
     if not (prompt or completion or total):
         return None
-    read = _first(get, said.cache_read) if said.cache_read else None
-    write = _first(get, said.cache_write) if said.cache_write else None
-    reasoning = _first(get, said.reasoning) if said.reasoning else None
     prompt, completion = whole_counts(
         prompt,
         completion,
         total,
-        cached=(read or 0) + (write or 0),
-        reasoning=reasoning or 0,
-        exclusive=scope in attribute.CACHE_EXCLUSIVE_SCOPES,
-        google=bool(read or write) and _is_google(scope, provider),
+        (read or 0) + (write or 0),
+        reasoning or 0,
+        speaker.excludes_cache,
+        speaker.is_google,
     )
     return prompt, completion, read, write, reasoning
-
-
-def whole_counts(
-    prompt: int | None,
-    completion: int | None,
-    total: int | None,
-    *,
-    cached: int,
-    reasoning: int,
-    exclusive: bool = False,
-    google: bool = False,
-) -> tuple[int, int]:
-    """Return (all input tokens, all generated tokens) from what an emitter reports of one call.
-
-    Cached tokens are added where they were left out: known emitters, more cached than prompt, or
-    a total that includes them (never Google's, whose totals include thoughts instead). What a
-    total has beyond both parts was generated (Gemini's thoughts under OpenLLMetry).
-    """
-    if prompt is None:
-        prompt = max(0, (total or 0) - (completion or 0))
-    completion = completion or 0
-    if cached and (
-        exclusive
-        or cached > prompt
-        or (not google and total is not None and total == prompt + completion + cached)
-    ):
-        prompt += cached
-    if total is not None and total > prompt + completion:
-        completion = total - prompt
-    if reasoning > completion:
-        completion += reasoning
-    return prompt, completion
 
 
 def _plain(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -157,7 +155,7 @@ def _first(get: Get, names: Names) -> int | None:
     for name in names:
         value = get(name)
         if value is not None:
-            number = value if type(value) is int and 0 <= value <= LARGEST_COUNT else count(value)
+            number = count(value)
             if number is not None:
                 return number
     return None
@@ -174,64 +172,8 @@ def _first_cost(get: Get, names: Names) -> Decimal | None:
     return None
 
 
-def _text(value: object) -> str | None:
-    if isinstance(value, str) and value:
-        return value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT]
-    return None
-
-
-def _first_text(get: Get, names: Names) -> str | None:
-    for name in names:
-        value = get(name)
-        if value is not None:
-            text = _text(value)
-            if text is not None:
-                return text
-    return None
-
-
-def _is_aggregate(get: Get) -> bool:
-    operation, kind, task = (
-        get(attribute.OPERATION),
-        get(attribute.OPENINFERENCE_KIND),
-        get(attribute.TRACELOOP_KIND),
-    )
-    return (
-        (isinstance(operation, str) and operation in attribute.AGGREGATE_OPERATIONS)
-        or (isinstance(kind, str) and kind in attribute.AGGREGATE_KINDS)
-        or (isinstance(task, str) and task in attribute.AGGREGATE_TRACELOOP_KINDS)
-        or get(attribute.AGGREGATE) is True
-        or (operation is kind is task is None and _is_nameless_agent(get))
-    )
-
-
-def _is_nameless_agent(get: Get) -> bool:
-    """Tell whether a span without any operation or kind names an agent."""
-    return get(attribute.REQUEST_TYPE) is None and any(
-        get(name) is not None for name in attribute.AGENT_NAMES
-    )
-
-
-def _is_call(get: Get) -> bool:
-    operation, kind, request = (
-        get(attribute.OPERATION),
-        get(attribute.OPENINFERENCE_KIND),
-        get(attribute.REQUEST_TYPE),
-    )
-    return (
-        (isinstance(operation, str) and operation in attribute.CALL_OPERATIONS)
-        or (isinstance(kind, str) and kind in attribute.CALL_KINDS)
-        or (isinstance(request, str) and request in attribute.CALL_OPERATIONS)
-    )
-
-
-def _is_google(scope: str, provider: str | None) -> bool:
-    where = f"{scope} {provider or ''}".lower()
-    return any(word in where for word in _GOOGLE)
-
-
 def _response_id(get: Get) -> str | None:
-    direct = _text(get(attribute.RESPONSE_ID))
+    direct = text_of(get(attribute.RESPONSE_ID))
     if direct is not None:
         return direct
     output = get(attribute.OUTPUT_VALUE)

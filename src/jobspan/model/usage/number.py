@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 
-LARGEST_COUNT = 2**53
+LARGEST_BITS = 53
+LARGEST_COUNT = 2**LARGEST_BITS
 """Above it a JSON reader may round; no real call comes near."""
 
 PICO = Decimal(10) ** 12
 """Costs of calls are summed in pico-USD: an embedding costs less than a micro-dollar."""
 _LARGEST_COST = Decimal(1_000_000_000)
-_COST_DIGITS = 12
+_SMALLEST = Decimal("1E-12")
+_TEN = Decimal(10)
+_EXACT = Context(prec=50, rounding=ROUND_HALF_EVEN)
+"""Of our own: whoever calls may have set another precision."""
 
 
 def count(value: object) -> int | None:
@@ -38,21 +42,56 @@ def _digits(text: str) -> int | None:
     return number if number <= LARGEST_COUNT else None
 
 
+def whole_counts(
+    prompt: int | None,
+    completion: int | None,
+    total: int | None,
+    cached: int,
+    reasoning: int,
+    exclusive: bool = False,
+    google: bool = False,
+) -> tuple[int, int]:
+    """Return (all input tokens, all generated tokens) from what an emitter reports of one call.
+
+    Cached tokens are added where they were left out: known emitters, more cached than prompt, or
+    a total that includes them (never Google's, whose totals include thoughts instead). What a
+    total has beyond both parts was generated (Gemini's thoughts under OpenLLMetry).
+    """
+    if prompt is None:
+        prompt = max(0, (total or 0) - (completion or 0))
+    completion = completion or 0
+    if cached and (
+        exclusive
+        or cached > prompt
+        or (not google and total is not None and total == prompt + completion + cached)
+    ):
+        prompt += cached
+    if total is not None and total > prompt + completion:
+        completion = total - prompt
+    if reasoning > completion:
+        completion += reasoning
+    return prompt, completion
+
+
 def dollars(value: object) -> Decimal | None:
     """Return `value` in US dollars, rounded to 12 places, or None when it is no amount of money.
 
     A float is read by its shortest text, so 0.1 is exactly 0.1.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        return None
     try:
-        text = value.strip() if isinstance(value, str) else value
-        if isinstance(text, str | Decimal) and len(str(text)) > 40:
+        if isinstance(value, float):
+            amount = Decimal(float.__repr__(value))
+        elif isinstance(value, int | str | Decimal) and not isinstance(value, bool):
+            text = value.strip() if isinstance(value, str) else value
+            if isinstance(text, str | Decimal) and len(str(text)) > 40:
+                return None
+            amount = Decimal(text)
+        else:
             return None
-        amount = Decimal(repr(text)) if isinstance(text, float) else Decimal(text)
         if not amount.is_finite() or not 0 <= amount <= _LARGEST_COST:
             return None
-        return plain(round(amount, _COST_DIGITS))
+        amount = _EXACT.quantize(amount, _SMALLEST)
+        return _EXACT.normalize(amount) if 0 < amount < _TEN else plain(amount)  # the same there, and faster
     except (InvalidOperation, ValueError, OverflowError):
         return None
 

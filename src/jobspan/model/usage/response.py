@@ -12,8 +12,7 @@ from typing import cast
 from jobspan.model.usage import attribute
 from jobspan.model.usage.fact import AGGREGATE, LLM, UsageFact, Used
 from jobspan.model.usage.name import hidden_cost, id_of, model_of, provider_of, text_of
-from jobspan.model.usage.normalise import whole_counts
-from jobspan.model.usage.number import count, dollars
+from jobspan.model.usage.number import count, dollars, whole_counts
 from jobspan.model.usage.shape import Counts, field, number, read_counts
 
 _APIFY_FIELDS = ("usageTotalUsd", "usage_total_usd", "actId", "act_id", "actorTaskId", "actor_task_id")

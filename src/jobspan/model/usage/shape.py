@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, cast
 
-from jobspan.model.usage.normalise import whole_counts
-from jobspan.model.usage.number import count, dollars
+from jobspan.model.usage.number import count, dollars, whole_counts
 
 
 @dataclass(frozen=True, slots=True)
