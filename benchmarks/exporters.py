@@ -1,9 +1,10 @@
 """What the calling thread pays for a block when spans go to an OTLP collector, beside a raw span that does.
 
 Both have the same exporter (OTLP over HTTP) to a server on loopback, in a process of its own, that answers
-200 and counts the spans it gets: raw spans by a BatchSpanProcessor, ours by `configure(exporters=[…])`. Time
-is CPU of the calling thread, the medians of alternating rounds. Between the rounds, unmeasured, both are
-flushed, as a BatchSpanProcessor drops what exceeds its queue of 2,048.
+200 and counts the spans it gets: raw spans by a BatchSpanProcessor, ours by `configure(exporters=[…])` and,
+in a second run, by `configure(span_processors=[BatchSpanProcessor(…)])`. Time is CPU of the calling
+thread, the medians of alternating rounds. Between the rounds, unmeasured, both are flushed, as a
+BatchSpanProcessor drops what exceeds its queue of 2,048.
 ``python benchmarks/exporters.py [rounds] [blocks]``
 """
 
@@ -13,19 +14,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from measure import Timing, interleaved
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from raw import raw_provider
 
 import jobspan
 from jobspan import client_run, job
 
-RAW, OURS = "raw span, OTLP by BatchSpanProcessor", "with client_run(): run.add(), OTLP"
+RAW = "raw span"
+WAYS: dict[str, Callable[[SpanExporter], dict[str, Any]]] = {
+    "exporters=": lambda exporter: {"exporters": [exporter]},
+    "span_processors=": lambda exporter: {"span_processors": [BatchSpanProcessor(exporter)]},
+}
 
 
 def timed(work: Callable[[int], None], blocks: int, flush: Callable[[], bool]) -> float:
@@ -54,24 +62,24 @@ def client_runs(blocks: int) -> None:
             run.add(leads=1)
 
 
-def measured(rounds: int, blocks: int, endpoint: str) -> dict[str, Timing]:
-    """Return the microseconds per block of both, all spans exported."""
-    provider = TracerProvider()
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{endpoint}/raw")))
-    spans = raw_spans(provider)
-    with tempfile.TemporaryDirectory() as folder:
-        exporter = OTLPSpanExporter(f"{endpoint}/ours")
-        jobspan.configure(ledger=Path(folder) / "ledger.db", exporters=[exporter])
+def measured(way: str, rounds: int, blocks: int, endpoint: str) -> dict[str, Timing]:
+    """Return the microseconds per block of raw spans and of ours, all spans exported."""
+    exporter = OTLPSpanExporter(f"{endpoint}/ours")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        raw_provider(OTLPSpanExporter(f"{endpoint}/raw")) as provider,
+    ):
+        spans = raw_spans(provider)
+        jobspan.configure(ledger=Path(folder) / "ledger.db", **WAYS[way](exporter))
         with job("bench"):
             found = interleaved(
                 {
                     RAW: lambda: timed(spans, blocks, provider.force_flush),
-                    OURS: lambda: timed(client_runs, blocks, lambda: jobspan.flush(60)),
+                    way: lambda: timed(client_runs, blocks, lambda: jobspan.flush(60)),
                 },
                 rounds,
             )
         jobspan.shutdown()
-    provider.shutdown()
     return found
 
 
@@ -118,26 +126,39 @@ def collect() -> None:
 
 
 def main(rounds: int = 30, blocks: int = 1_000) -> None:
-    """Print the table; fail if a span did not arrive."""
-    from urllib.request import urlopen
+    """Print the tables; fail if a span did not arrive."""
+    for way in WAYS:
+        with collector() as endpoint:
+            table(way, rounds, blocks, endpoint)
 
+
+@contextmanager
+def collector() -> Iterator[str]:
+    """Give the address of a collector in a process of its own."""
     command = [sys.executable, __file__, "--collect"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as server:
         assert server.stdout is not None
-        endpoint = server.stdout.readline().strip()
-        found = measured(rounds, blocks, endpoint)
-        got = {}
-        for name, path in ((RAW, "raw"), (OURS, "ours")):
-            with urlopen(f"{endpoint}/{path}") as answer:
-                got[name] = int(answer.read())
+        yield server.stdout.readline().strip()
         server.communicate("")
+
+
+def table(way: str, rounds: int, blocks: int, endpoint: str) -> None:
+    """Print one table."""
+    from urllib.request import urlopen
+
+    found = measured(way, rounds, blocks, endpoint)
+    got = {}
+    for name, path in ((RAW, "raw"), (way, "ours")):
+        with urlopen(f"{endpoint}/{path}") as answer:
+            got[name] = int(answer.read())
     base = found[RAW].median
     made = (rounds + 3) * blocks
-    print(f"{'':40}{'median µs':>10}{'ratio':>8}{'arrived':>12}")
+    print(f"{'OTLP by ' + way:40}{'median µs':>10}{'ratio':>8}{'arrived':>12}")
     for name, timing in found.items():
-        print(f"{name:40}{timing.median:10.2f}{timing.median / base:8.2f}{got[name]:12,}")
-    if got != {RAW: made, OURS: made + 1}:  # and the job around them
+        label = f"raw span beside {way}" if name == RAW else f"with client_run(), {way}"
+        print(f"{label:40}{timing.median:10.2f}{timing.median / base:8.2f}{got[name]:12,}")
+    if got != {RAW: made, way: made + 1}:  # and the job around them
         sys.exit(f"of {made:,} spans each, and one of the job, some are missing")
 
 

@@ -21,10 +21,10 @@ class NothingExporter(SpanExporter):
 
 
 @contextmanager
-def raw_provider() -> Iterator[TracerProvider]:
-    """Give the provider, and shut it down."""
+def raw_provider(exporter: SpanExporter | None = None) -> Iterator[TracerProvider]:
+    """Give the provider, and shut it down; with another exporter than the one that does nothing."""
     provider = TracerProvider()
-    provider.add_span_processor(BatchSpanProcessor(NothingExporter()))
+    provider.add_span_processor(BatchSpanProcessor(exporter or NothingExporter()))
     try:
         yield provider
     finally:

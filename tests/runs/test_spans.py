@@ -10,6 +10,7 @@ import threading
 
 import pytest
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from opentelemetry.trace import SpanKind, StatusCode
@@ -64,6 +65,27 @@ def test_every_run_is_a_span_under_the_callers(fresh, exporter):
     assert "hunter2" not in step.to_json() + top.to_json()
     assert step.status.status_code is StatusCode.ERROR
     assert (fresh.job().status, fresh.client("A").errors) == ("Failed", 1)
+
+
+@pytest.mark.parametrize("way", ["exporters", "span_processors"])
+def test_what_a_span_says_is_fixed_at_its_end(fresh, way):
+    held, exporter = threading.Event(), InMemorySpanExporter()
+    if way == "exporters":
+        exporter.export = lambda spans, export=exporter.export: held.wait(10) and export(spans)
+        fresh.configure(exporters=[exporter])
+    else:
+        fresh.configure(span_processors=[BatchSpanProcessor(exporter)])
+    with job("nightly"), client_run("A") as run:
+        run.add(leads=1)
+    run.add(leads=1, late=1)
+    run.error("late")
+    held.set()
+    told = spans(exporter)["client_run nightly"].attributes
+    assert {name: told[name] for name in told if "count" in name or "status" in name} == {
+        "jobspan.status": "Completed",
+        "jobspan.count.leads": 1,
+    }
+    assert fresh.client("A").leads_processed == 2
 
 
 def test_a_run_opened_by_its_handle_in_a_thread_joins_the_trace_of_its_job(fresh, exporter):

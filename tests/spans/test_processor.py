@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import threading
 import time
 from collections.abc import Iterator
@@ -150,3 +152,41 @@ def test_lazy_attributes_that_fail_cost_themselves_only(lenient: None) -> None:
     span.finish(attributes={"also": 2})
     assert pipeline.force_flush(10)
     assert exporter.spans[0].attributes == {"kept": 1, "also": 2}
+
+
+def test_the_runs_own_attributes_are_made_once_for_whoever_looks_first() -> None:
+    calls: list[int] = []
+    held: list[ReadableSpan] = []
+
+    class Queueing(SpanProcessor):
+        def on_end(self, span: ReadableSpan) -> None:
+            held.append(span)
+
+    def source() -> dict[str, Any]:
+        calls.append(threading.get_ident())
+        time.sleep(0)
+        return {"a": len(calls)}
+
+    SpanPipeline(span_processors=[Queueing()]).start_span("x").finish(attributes=source)
+    (ended,) = held
+    assert (type(ended), ended.name, ended.context.span_id > 0, calls) == (ReadableSpan, "x", True, [])
+    seen: list[dict[str, Any]] = []
+    gate = threading.Barrier(4)
+
+    def look() -> None:
+        gate.wait()
+        seen.append(dict(ended.attributes or {}))
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({found["a"] for found in seen}) == 1
+    assert json.loads(ended.to_json())["attributes"] == seen[0]
+    kept: Any = ended._attributes  # processors of vendors write there
+    kept["theirs"] = 2
+    kept["gone"] = kept.pop("a")
+    del kept["gone"]
+    assert repr(kept) == repr(pickle.loads(pickle.dumps(kept))) == "{'theirs': 2}"
+    assert ended.attributes == {"theirs": 2}

@@ -88,10 +88,10 @@ def combine(left: Left | None, below: Iterable[Status], *, errors: bool) -> Stat
         below: The statuses of what stands below it, without the skipped ones. All terminal.
         errors: Whether any error was recorded in it (of winning attempts).
     """
-    if left is not None and left in _OWN_STATUS:
+    if left is not None and left is not Left.OK and left in _OWN_STATUS:  # whose hash is a call
         return _OWN_STATUS[left]
     distinct = set(below)
-    with_errors = errors or left is Left.WITH_ERRORS or distinct - {Status.COMPLETED}
+    with_errors = errors or left is Left.WITH_ERRORS or (distinct and distinct - {Status.COMPLETED})
     if distinct and not distinct & {Status.COMPLETED, Status.COMPLETED_WITH_ERRORS}:
         return distinct.pop() if len(distinct) == 1 else Status.FAILED
     return Status.COMPLETED_WITH_ERRORS if with_errors else Status.COMPLETED

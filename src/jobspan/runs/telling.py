@@ -49,8 +49,11 @@ class Telling(Recorder):
         """
 
     def _last_attributes(self) -> Attributes:
-        """Return what makes the attributes of the span at its end."""
-        return partial(_ended, self.attribute_source(), self._status.value, self._counts)
+        """Return what makes the attributes its span has at its end beside those of its start.
+
+        What they say is fixed here: `add` goes on counting after the end, a span does not.
+        """
+        return partial(_ended, self._status, self._counts.copy())
 
     def log_fields(self) -> dict[str, str]:
         """Return what log records of this run carry: run_id, client_id, job_type, operation."""
@@ -67,6 +70,5 @@ class Telling(Recorder):
         """Return this run's own share of `log_fields`."""
 
 
-def _ended(source: Attributes, status: str, counts: Mapping[str, int]) -> dict[str, Any]:
-    told = {f"jobspan.count.{name}": value for name, value in counts.items()}
-    return {**source(), names.STATUS: status, **told}
+def _ended(status: Status, counts: Mapping[str, int]) -> dict[str, Any]:
+    return {names.STATUS: status.value, **{names.COUNT_PREFIX + name: counts[name] for name in counts}}

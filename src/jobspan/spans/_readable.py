@@ -1,8 +1,8 @@
-"""From our span to the SDK's `ReadableSpan`: done off the caller's path, only for spans somebody takes."""
+"""From our span to the SDK's `ReadableSpan`: only for spans somebody takes, and no more than they look at."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry.attributes import BoundedAttributes
@@ -24,13 +24,55 @@ if TYPE_CHECKING:
 
 
 _NOTHING = SpanContent()
+_Sources = Iterable["AttributeSource | None"]
+
+
+class _LateAttributes(MutableMapping[str, Any]):
+    """The attributes of an ended span on which nobody else wrote: made when they are looked at, once.
+
+    A processor that only queues its spans has the thread that exports them look.
+    """
+
+    __slots__ = ("__dict__", "_sources")
+
+    def __init__(self, sources: _Sources) -> None:
+        self._sources = sources
+
+    def _made(self) -> dict[str, Any]:
+        known: dict[str, dict[str, Any]] = self.__dict__
+        if "made" not in known:  # one C call keeps one of what two threads may have made
+            known.setdefault("made", dict(_attributes(_NOTHING, self._sources)))
+        return known["made"]
+
+    def __getitem__(self, key: str) -> Any:
+        return self._made()[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._made()[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self._made()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made())
+
+    def __len__(self) -> int:
+        return len(self._made())
+
+    def __repr__(self) -> str:
+        return repr(self._made())
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, Any]]]:
+        return dict, (self._made(),)
 
 
 def build_readable(
     span: RunSpan,
     content: SpanContent | None,
-    sources: Iterable[AttributeSource | None],
+    sources: _Sources,
     status: Status | None,
+    *,
+    late: bool = False,
 ) -> ReadableSpan:
     """Return `span` as a ReadableSpan any exporter can encode.
 
@@ -39,24 +81,29 @@ def build_readable(
         content: What was written on it, if anything.
         sources: The run's own attributes, the later the stronger, all stronger than `content`.
         status: The run's last word; None leaves what `content` says.
+        late: Evaluate the sources when somebody looks at the attributes, if nobody else wrote any.
     """
+    pipeline = span._pipeline
     return ReadableSpan(
-        name=exportable_text(span.name),
+        name=exportable_text(span._label),
         context=span.get_span_context(),
         parent=span.parent,
-        resource=span.resource,
-        attributes=_attributes(content or _NOTHING, sources),
+        resource=pipeline.resource,
+        attributes=(
+            _LateAttributes(sources)
+            if late and content is None
+            else _attributes(content or _NOTHING, sources)
+        ),
         events=_events(content) if content and content.events else (),
         links=_links(content) if content and content.links else (),
-        kind=span.kind,
         status=_status(status or (content or _NOTHING).status),
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
+        start_time=span._start_ns,
+        end_time=span._end_ns,
+        instrumentation_scope=pipeline.scope,
     )
 
 
-def _attributes(content: SpanContent, sources: Iterable[AttributeSource | None]) -> Mapping[str, Any]:
+def _attributes(content: SpanContent, sources: _Sources) -> Mapping[str, Any]:
     merged = dict(content.attributes)
     for source in sources:
         if source is not None:

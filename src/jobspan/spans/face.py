@@ -17,8 +17,8 @@ class ReadFace(ReadableSpan, abc.ABC):
     __slots__ = ()
 
     @abc.abstractmethod
-    def to_readable(self) -> ReadableSpan:
-        """Return a true `ReadableSpan` of the SDK."""
+    def to_readable(self, *, late: bool = False) -> ReadableSpan:
+        """Return a true `ReadableSpan` of the SDK; `late`: with attributes made when somebody looks."""
 
     def _readable_span(self) -> ReadableSpan:
         """Do as the SDK's span does: some processors call this."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import itertools
-import os
 import queue
 import threading
 from collections.abc import Callable
@@ -22,12 +21,14 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from jobspan import _clock
+from jobspan.journal import process
 from jobspan.spans.attempt import Tell, attempt
 from jobspan.spans.mark import FlushMark
 
 if TYPE_CHECKING:
     from jobspan.spans.span import RunSpan
 
+_told = process.told
 BATCH_SIZE = 512
 QUEUE_SIZE = 100_000
 LINGER_SECONDS = 1.0
@@ -72,11 +73,15 @@ class ExporterFeed:
         self._queue_size = queue_size
         self._batch_size = batch_size
         self._linger_seconds = linger_seconds
-        self._lanes = {os.getpid(): _Lane()}
+        self._lanes = {process.pid(): _Lane()}
 
     def _lane(self) -> _Lane:
         """Return this process's lane; a forked child starts with an empty one: the parent exports its own."""
-        pid = os.getpid()
+        lane = self._lanes.get(_told[0])
+        return self._new_lane() if lane is None else lane
+
+    def _new_lane(self) -> _Lane:
+        pid = process.pid()
         lane = self._lanes.get(pid)
         if lane is None:
             lane = self._lanes.setdefault(pid, _Lane())  # atomic: two threads get the same

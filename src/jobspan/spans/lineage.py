@@ -17,7 +17,8 @@ def context_under(parent: SpanContext | None, trace_id: int, span_id: int) -> Sp
     """Return the context of a span under `parent`: its trace state kept, always sampled."""
     if parent is None:
         return SpanContext(trace_id, span_id, False, _SAMPLED_RANDOM, DEFAULT_TRACE_STATE)
-    flags = _SAMPLED_RANDOM if parent.trace_flags & _RANDOM else _SAMPLED
+    theirs = parent.trace_flags
+    flags = _SAMPLED_RANDOM if theirs is _SAMPLED_RANDOM or theirs & _RANDOM else _SAMPLED
     return SpanContext(trace_id, span_id, False, flags, parent.trace_state)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ from opentelemetry.trace import Span
 
 from jobspan import _clock
 from jobspan._guard import guard, guarded
+from jobspan.journal import process
 from jobspan.spans import names
 from jobspan.spans.attempt import Tell, attempt
 from jobspan.spans.context import SPAN_KEY, current_context
@@ -24,6 +24,7 @@ from jobspan.spans.identifier import new_span_id, new_trace_id
 from jobspan.spans.lineage import valid_context
 from jobspan.spans.span import AttributeSource, RunSpan
 
+_told = process.told
 _ON_START = guarded("spans.on_start")
 _ON_END = guarded("spans.on_end")
 _INTERRUPT_AT = 0.8
@@ -119,7 +120,7 @@ class SpanPipeline:
         """Hand an ended span to the processors, now, and to the exporters, later."""
         if self._processors:
             with _ON_END:
-                readable = span.to_readable()
+                readable = span.to_readable(late=True)
                 for processor in self._processors:
                     with _ON_END:
                         processor.on_end(readable)
@@ -131,8 +132,8 @@ class SpanPipeline:
     def resource(self) -> Resource:
         """OpenTelemetry's resource of this process, made when it is first needed, and anew after a fork."""
         known = self._resource
-        if known is None or known[0] != os.getpid():
-            known = self._resource = (os.getpid(), self._make_resource())
+        if known is None or known[0] != _told[0]:
+            known = self._resource = (process.pid(), self._make_resource())
         return known[1]
 
     def _make_resource(self) -> Resource:

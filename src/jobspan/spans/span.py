@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Span, SpanContext
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
     from jobspan.spans.pipeline import SpanPipeline
+
+_first: Any = dict[str, object].setdefault
+_OK = Status(StatusCode.OK)
 
 AttributeSource = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 """A run's own attributes, or a callable that makes them: called when somebody really looks, on any thread."""
@@ -106,7 +109,8 @@ class RunSpan(Span, ReadFace):
             self.take_end(end_ns)
             return
         if self._end_ns is None:
-            final = self._last_word(attributes, error, status_ok, message)
+            fine = error is None and status_ok  # as most are
+            final = (attributes, _OK) if fine else self._last_word(attributes, error, status_ok, message)
             if self.take_end(end_ns, final):
                 pipeline.deliver(self)
 
@@ -114,8 +118,8 @@ class RunSpan(Span, ReadFace):
         self, end_ns: int | None, final: tuple[AttributeSource | None, Status] | None = None
     ) -> bool:
         """Claim the one end of this span; True for exactly one caller."""
-        mine, claims = object(), cast("dict[str, object]", self.__dict__)
-        if claims.setdefault("_claim", mine) is not mine:  # one C call: one of two threads gets it
+        mine = object()
+        if _first(self.__dict__, "_claim", mine) is not mine:  # one C call: one of two threads gets it
             return False
         self._final = final
         self._end_ns = _clock.now_ns() if end_ns is None else end_ns
@@ -125,7 +129,7 @@ class RunSpan(Span, ReadFace):
         self, attributes: AttributeSource | None, error: BaseException | None, ok: bool, message: str | None
     ) -> tuple[AttributeSource | None, Status]:
         if error is None:
-            return attributes, Status(StatusCode.OK) if ok else Status(StatusCode.ERROR, message)
+            return attributes, _OK if ok else Status(StatusCode.ERROR, message)
         kind = exception_type(error)
         text = self._pipeline.text_of(error) if message is None else message
         self._add_exception(error, text, None, None, escaped=True)
@@ -281,14 +285,20 @@ class RunSpan(Span, ReadFace):
     def end_time(self) -> int | None:
         return self._end_ns
 
-    def to_readable(self) -> ReadableSpan:
-        """Return a true `ReadableSpan` of the SDK: of an open span as it is now, of an ended one for good."""
+    def to_readable(self, *, late: bool = False) -> ReadableSpan:
+        """Return a true `ReadableSpan` of the SDK: of an open span as it is now, of an ended one for good.
+
+        Args:
+            late: Make the attributes of an ended span when somebody looks at them.
+        """
         if self._end_ns is None:
             return build_readable(self, self._content, (self._source,), None)
         ready = self._ready
         if ready is None:
             later, status = self._final or (None, None)
-            ready = self._ready = build_readable(self, self._content, (self._source, later), status)
+            ready = self._ready = build_readable(
+                self, self._content, (self._source, later), status, late=late
+            )
         return ready
 
     @property
