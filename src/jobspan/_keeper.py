@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from jobspan import _clock
+from jobspan._ending import ProcessEnds, ending
 from jobspan._guard import guard, guarded
 from jobspan.exceptions import LedgerError
 from jobspan.journal import process
@@ -109,11 +110,16 @@ class Keeper:
                 return False
 
     def _work(self) -> None:
+        with suppress(ProcessEnds):
+            self._work_on()
+
+    def _work_on(self) -> None:
         while not self._stopped.wait(_EVERY_SECONDS):
-            with guarded("keeper"):
-                self._round()
-            with guarded("keeper.also"):
-                self._also()
+            with ending.working():
+                with guarded("keeper"):
+                    self._round()
+                with guarded("keeper.also"):
+                    self._also()
 
     def _round(self) -> None:
         now = _clock.monotonic()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import re
 
+from jobspan._ending import ending
+
 logger = logging.getLogger("jobspan")
 logger.addHandler(logging.NullHandler())
 
@@ -22,4 +24,5 @@ def event(level: int, name: str, **fields: object) -> None:
     """Log one event; `fields` stand in its text as ``key=value`` and on the record as ``jobspan``."""
     if logger.isEnabledFor(level):
         text = " ".join([name, *(f"{key}={one_line(str(value))}" for key, value in fields.items())])
-        logger.log(level, "%s", text, extra={"jobspan": {"event": name, **fields}})
+        with ending.writing():
+            logger.log(level, "%s", text, extra={"jobspan": {"event": name, **fields}})

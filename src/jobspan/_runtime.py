@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobspan import _clock, _signals
 from jobspan._composition import Runtime
+from jobspan._ending import ending
 from jobspan._guard import guard, guarded
 from jobspan._health import Health
 from jobspan._settings import load
@@ -196,6 +197,7 @@ def _at_exit() -> None:
     for old in list(_former):
         with guarded("shutdown"):
             old.shutdown(max(0.0, until - _clock.monotonic()))
+    ending.settle()
 
 
 atexit.register(_at_exit)

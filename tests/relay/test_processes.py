@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -227,13 +228,8 @@ DEAD = {
     "refused token": lambda server: server.revoke(),
     "broken": lambda server: server.fail(500, body="html", every=1),
 }
-
-
-@pytest.mark.parametrize("kind", sorted(DEAD))
-def test_the_function_is_unharmed_and_the_exit_prompt(fresh: Path, kind: str) -> None:
-    code = """
+DECORATED = """
 import sys, time, jobspan, json
-from tests.relay.support import batch
 start = time.monotonic()
 @jobspan.job("decorated")
 def work(x):
@@ -245,24 +241,48 @@ if sys.argv[1] == "later":
     time.sleep(1.5)
 print(time.monotonic() - start, flush=True)
 """
+
+
+@pytest.mark.parametrize("kind", ["fine", *sorted(DEAD)])
+def test_the_function_is_unharmed_and_the_exit_prompt(fresh: Path, kind: str) -> None:
     with AirtableServer() as server:
-        DEAD[kind](server)
+        DEAD.get(kind, lambda _: None)(server)
         for moment, longest in (("at once", 0.5), ("later", 2.0)):
             for attempt in range(4):
-                took, exit_seconds = lived(program(server, fresh, moment, code=code))
-                if took < longest and exit_seconds <= 2.5:
+                took, exit_seconds = lived(program(server, fresh, moment, code=DECORATED))
+                if took > longest:  # on a busy machine the same without Airtable is slow, too
+                    alone = program(server, fresh, moment, code=DECORATED, JOBSPAN_MODE="offline")
+                    longest = max(longest, 1.5 * lived(alone)[0])
+                if took <= longest and exit_seconds <= 2.5:
                     break
-                # On a machine busy with other things the same without Airtable is slow, too.
-                took_without, exit_without = lived(
-                    program(server, fresh, moment, code=code, JOBSPAN_MODE="offline")
-                )
-                if took < max(longest, 1.5 * took_without) and exit_seconds <= max(2.5, 2.1 + exit_without):
-                    break
-                assert attempt < 3, (took, took_without, exit_seconds, exit_without)
+                assert attempt < 3, (took, longest, exit_seconds)
+
+
+@pytest.mark.parametrize(
+    "kind", ["hanging", *(pytest.param(each, marks=pytest.mark.slow) for each in ("fine", "refusing"))]
+)
+def test_an_exit_that_may_not_take_time_takes_next_to_none(fresh: Path, kind: str) -> None:
+    exits: dict[str, list[float]] = {"idle": [], "delivering": []}
+    # The interpreter itself takes a tenth of a second to let go of pyairtable: both have loaded it.
+    ways: dict[str, tuple[str, dict[str, str]]] = {
+        "idle": ("import pyairtable\n" + DECORATED, {"JOBSPAN_MODE": "offline"}),
+        "delivering": (DECORATED, {}),
+    }
+    with AirtableServer() as server:
+        DEAD.get(kind, lambda _: None)(server)
+        for _ in range(5):
+            for name, (code, more) in ways.items():
+                process = program(server, fresh, "later", code=code, JOBSPAN_EXIT_FLUSH="0", **more)
+                exits[name].append(lived(process)[1])
+            if min(exits["delivering"]) <= min(exits["idle"]) + 0.15:
+                return
+    raise AssertionError(exits)
 
 
 def lived(process: subprocess.Popen[str]) -> tuple[float, float]:
     """Return how long the work of a process took, as it says, and its exit."""
+    with suppress(OSError):  # what else the machine does is not measured, where that may be asked for
+        os.setpriority(os.PRIO_PROCESS, process.pid, -15)
     assert process.stdout is not None
     took = float(process.stdout.readline())
     told = time.monotonic()

@@ -17,6 +17,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from jobspan import _clock
+from jobspan._ending import ending
 
 
 class _Bounded(io.RawIOBase):
@@ -36,7 +37,8 @@ class _Bounded(io.RawIOBase):
         if left <= 0:
             raise TimeoutError("the answer takes too long")
         self._sock.settimeout(left)
-        return self._raw.readinto(buffer)
+        with ending.waiting():
+            return self._raw.readinto(buffer)
 
     def close(self) -> None:
         self._raw.close()
@@ -85,11 +87,23 @@ class _Held:
         super().__init__(*args, **more)
         self._gate = gate
 
+    def connect(self) -> None:
+        """Connect, and agree on TLS."""
+        on: Any = super()
+        with ending.waiting():
+            on.connect()
+
+    def send(self, data: Any) -> None:
+        """Put a piece of the request on the wire."""
+        on: Any = super()
+        with ending.waiting():
+            on.send(data)
+
     def endheaders(self, *args: Any, **more: Any) -> None:
         """Begin to put the request on the wire."""
         on: Any = super()
         if self.sock is None:
-            on.connect()
+            self.connect()
         self._gate.leave()
         on.endheaders(*args, **more)
 

@@ -11,6 +11,7 @@ import importlib
 from decimal import Decimal
 from typing import Any
 
+from jobspan._ending import ending
 from jobspan._guard import guarded
 from jobspan.model.usage.fact import UsageFact
 from jobspan.model.usage.number import dollars
@@ -72,7 +73,8 @@ def price_of(fact: UsageFact) -> tuple[str, str] | None:
 def _list() -> tuple[Any, str] | None:
     """Return genai-prices and its version, if it is installed; importing it takes half a second."""
     try:
-        module = importlib.import_module("genai_prices")
+        with ending.loading():
+            module = importlib.import_module("genai_prices")
         version = importlib.import_module("importlib.metadata").version("genai-prices")
     except ImportError:
         return None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from jobspan import _clock, _log
+from jobspan._ending import ProcessEnds, ending
 from jobspan._guard import guard, guarded
 from jobspan.exceptions import LedgerError
 from jobspan.journal.identity import current as current_process
@@ -26,7 +27,6 @@ _COUNTED = 100_000
 _BUSY_SECONDS = 0.2
 _TROUBLE_SECONDS = 5.0
 _LOADING_SECONDS = 0.3
-_LONGEST_LOADING_SECONDS = 5.0
 
 
 class Relay:
@@ -78,7 +78,6 @@ class Relay:
         self.pid = 0
         """The process whose thread is running; 0 when none is."""
         self._lease: HeldLease | None = None
-        self._is_loading = False
         self._load_until = float("inf")
         """No libraries are loaded after that: the process ends."""
 
@@ -118,17 +117,20 @@ class Relay:
                 self._lease.renew()
 
     def _work(self) -> None:
-        done = self._done
+        with suppress(ProcessEnds):
+            self._work_on(self._done)
+
+    def _work_on(self, done: threading.Event) -> None:
         try:
             self.rest(self._timing.poll)  # no libraries are loaded beside a program's first half second
             while not self._stopped.is_set():
                 seconds = _TROUBLE_SECONDS
-                with guarded("relay"):
+                with ending.working(), guarded("relay"):
                     seconds = self._turn()
                 self.rest(seconds)
-        finally:
-            with guarded("relay.end"):
+            with ending.working(), guarded("relay.end"):
                 self._give_back()
+        finally:
             done.set()
 
     def rest(self, seconds: float) -> bool:
@@ -139,7 +141,8 @@ class Relay:
         return self._stopped.is_set()
 
     def _sleep(self, seconds: float) -> bool:
-        return self._stopped.wait(seconds)
+        with ending.waiting():
+            return self._stopped.wait(seconds)
 
     def _turn(self) -> float:
         """Do one thing; return how long to rest."""
@@ -183,17 +186,11 @@ class Relay:
         return self._asked or self.outbox.is_waiting()
 
     def _new_sender(self) -> Sender:
-        self._is_loading = True
-        try:
-            return self._load_sender()
-        finally:
-            self._is_loading = False
-
-    def _load_sender(self) -> Sender:
         lease = self._lease
         assert lease is not None
         pace = Pace(self._timing, lease.rested)  # loading the libraries is part of the first wait
-        self._destination = destination = self._make(pace)
+        with ending.loading():
+            self._destination = destination = self._make(pace)
         poll = CancelPoll(
             self._timing,
             self._budget,
@@ -286,8 +283,6 @@ class Relay:
         self.stop()
         if is_sending:
             self._done.wait(max(0.0, min(0.2, until - _clock.monotonic())))
-        while is_sending and self._is_loading and _clock.monotonic() < until + _LONGEST_LOADING_SECONDS:
-            self._done.wait(0.02)  # an interpreter that ends while a thread loads a library may crash
 
     def _say_what_is_left(self) -> None:
         waiting = 0
