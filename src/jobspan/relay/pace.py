@@ -52,7 +52,7 @@ class Timing:
     cancel_early: float = 600.0
 
 
-_AHEAD_SECONDS = 0.02
+_AHEAD_SECONDS = 0.05
 """So long before its moment a request begins to be made: what that takes is not lost between two."""
 
 
@@ -79,7 +79,7 @@ class Pace:
         return self._is_expected
 
     def leave(self) -> None:
-        """Hold back a request that is ready to leave until its very moment, at most some milliseconds."""
+        """Hold back a request that is ready to leave until its very moment, at most some 50 ms."""
         left = self._free_at - _clock.monotonic()
         if left > 0:
             _clock.sleep(left)
