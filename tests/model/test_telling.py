@@ -234,6 +234,18 @@ def test_a_client_run_entered_once_is_one_row_until_there_is_more_to_say() -> No
     assert [run["leads_processed"] for run in job["client_runs"]] == [3, 10]
 
 
+def test_what_a_late_event_makes_of_a_run_told_in_the_same_batch_is_what_is_to_be_shown() -> None:
+    connection = sqlite_ledger()
+    late: Event = {"e": "error", "w": "Z", "p": "C1", "q": 0, "t": START + 1, "type": "ValueError"}
+    events = [{**JOB_OPEN, "to": ["airtable:appX"]}, *whole_part("C1", 2), late]
+    batch = as_batch([(event, "p") for event in events])
+    assert len(batch.told) == 1
+    fold_batch(connection, batch, NO_IDS)
+    shown = connection.execute("SELECT status FROM deliveries WHERE run = 'J/x'").fetchone()
+    assert shown == connection.execute("SELECT status FROM runs WHERE uid = 'J/x'").fetchone()
+    assert shown == ("Completed_with_errors",)
+
+
 def test_the_clients_of_a_map_take_the_short_way() -> None:
     connection = sqlite_ledger()
     stories = [whole_part(f"C{n}", n, client=f"x{n}", part=f"map 3f {n}", attempt=1) for n in range(1, 6)]

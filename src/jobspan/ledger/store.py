@@ -166,9 +166,12 @@ class SqliteStore:
 
     @staticmethod
     def _written(space: Workspace) -> Iterator[tuple[Run, Run]]:
-        """Yield the client runs written straight as rows that are to be shown somewhere, with their jobs."""
+        """Yield the client runs written straight as rows that are to be shown somewhere, with their jobs.
+
+        One that was changed later in the pass is not among them: it has another status now.
+        """
         for uid, runs in space.written.items():
             job = space.job(uid)
             if job.destinations:
-                for run in runs:
+                for run in (run for run in runs if run not in space.runs):
                     yield Run(run, CLIENT_RUN, uid, start_ns=0, status=Status.COMPLETED), job
