@@ -45,7 +45,7 @@ class Folding:
 
 def events(runs: int, clients: int | None = None) -> Iterator[str]:
     """Yield the events of one job; `clients` fewer than `runs` come again and again."""
-    names = random.Random(7)
+    first = random.Random(7).getrandbits(63)
     at = START
     process = {"e": "process", "process": "7ac03745e7554898", "pid": 1, "host": "bench"}
     yield json.dumps(process, separators=(",", ":"))
@@ -53,7 +53,7 @@ def events(runs: int, clients: int | None = None) -> Iterator[str]:
     job = f'"kind":"j","job":"{JOB}","name":"bench","id":"260601-000000"'
     yield f'{{"e":"open","w":"{JOB}","q":0,"t":{at},{lane},{job}}}'
     for number in range(runs):
-        uid, client = f"7ac03745{names.getrandbits(64):016x}", f"client {number % (clients or runs)}"
+        uid, client = f"7ac03745{first + number:016x}", f"client {number % (clients or runs)}"
         head = f'"w":"{uid}","q"'
         place = f'"parent":"{JOB}","kind":"c","job":"{JOB}","name":"{client}","client":"{client}"'
         yield f'{{"e":"open",{head}:0,"t":{at},{lane},{place}}}'

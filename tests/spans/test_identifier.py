@@ -22,9 +22,28 @@ def test_ids_fit_their_bits_and_do_not_repeat() -> None:
 
 
 def test_zero_is_never_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = iter([0, 0, 7, 0, 9])
+    drawn = iter([0, 9])
     monkeypatch.setattr(identifier, "_draw_bits", lambda bits: next(drawn))
-    assert (new_span_id(), new_trace_id()) == (7, 9)
+    assert new_trace_id() == 9
+
+    class Zeros(random.Random):
+        def getrandbits(self, bits: int, /) -> int:
+            return 0
+
+    monkeypatch.setattr(random, "Random", Zeros)
+    try:
+        identifier.reseed()
+        assert new_span_id() == 1
+    finally:
+        monkeypatch.undo()
+        identifier.reseed()
+
+
+def test_span_ids_go_up_by_one_from_a_start_of_the_process() -> None:
+    first = new_span_id()
+    assert [new_span_id() for _ in range(3)] == [first + 1, first + 2, first + 3]
+    identifier.reseed()
+    assert new_span_id() not in range(first, first + 1_000_000)
 
 
 def test_the_global_random_is_neither_used_nor_disturbed() -> None:
