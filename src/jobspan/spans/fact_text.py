@@ -71,7 +71,7 @@ def _fact_json(
         said += f',"cw":{write}'
     if reasoning is not None:
         said += f',"re":{reasoning}'
-    said += names_json(home, names)
+    said += _names_json(names if home is None else home.clean_names(names))
     if response_id:
         if _is_known_id(response_id) is not None:
             return f'{said},"id":"{response_id}"{rare}}}'
