@@ -12,6 +12,7 @@ from typing import Any
 
 import jobspan
 from jobspan import _runtime
+from jobspan.ledger.leasing import lease_of
 from jobspan.model.record import instant_text
 from jobspan.relay.pace import Timing
 from jobspan.testing.airtable import AirtableServer
@@ -141,6 +142,12 @@ def batch(clients: int, *, job_type: str = "trial") -> str:
             with job.client(f"client-{number}") as run:
                 run.add(posts=number, leads=2 * number)
     return job.run_id
+
+
+def fence_of(server: AirtableServer) -> int:
+    """Return how often the lease on the server's base has gone to another sender."""
+    lease = lease_of(_runtime.runtime().ledger, f"airtable:{server.base_id}")
+    return 0 if lease is None else lease[1]
 
 
 def kinds(server: AirtableServer) -> Counter[str]:

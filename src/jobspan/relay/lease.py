@@ -6,7 +6,7 @@ import threading
 
 from jobspan import _clock
 from jobspan.exceptions import LedgerError
-from jobspan.ledger.leasing import end_lease, take_lease
+from jobspan.ledger.leasing import end_lease, lease_of, take_lease
 from jobspan.ledger.ledger import Ledger
 from jobspan.model.delivery import Lease
 from jobspan.relay.pace import Timing
@@ -51,6 +51,11 @@ class HeldLease:
             self._lease = taken
             self._renew_at = _clock.monotonic() + self._timing.renew
             return taken is not None
+
+    def others_seconds(self) -> float:
+        """Return for how long somebody else's lease is good if it is not renewed."""
+        held = lease_of(self._ledger, self._name)
+        return 0.0 if held is None else max(0.0, (held[2] - _clock.now_ns()) / 1e9)
 
     def renew(self) -> None:
         """Give a sign of life if one is due; for a thread that goes on while a request hangs."""

@@ -25,6 +25,7 @@ _LAST_WORD_SECONDS = 0.25
 _COUNTED = 100_000
 """At exit rows are counted up to this."""
 _BUSY_SECONDS = 0.2
+_SOON_SECONDS = 0.02
 _TROUBLE_SECONDS = 5.0
 _LOADING_SECONDS = 0.3
 
@@ -166,7 +167,7 @@ class Relay:
         assert self._lease is not None
         if not self._lease.take():
             self._asked = False
-            return min(1.0, self._timing.lease / 10)
+            return min(1.0, self._timing.lease / 10, self._lease.others_seconds() + _SOON_SECONDS)
         if sender is None:
             sender = self._new_sender()
         if self._asked:
