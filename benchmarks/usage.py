@@ -18,8 +18,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from tests.usage.recorded import EXACT, EXPECTED, facts_and_links, spans_of  # noqa: E402
 
-from jobspan.model.usage import UsageFact, might_be_genai, normalise, resolve  # noqa: E402
 from jobspan.model.usage.attribute import COMPLETION, PROMPT  # noqa: E402
+from jobspan.model.usage.fact import UsageFact  # noqa: E402
+from jobspan.model.usage.normalise import might_be_genai, normalise  # noqa: E402
+from jobspan.model.usage.resolve import resolve  # noqa: E402
 
 Pair = tuple[int, int]
 Span = dict[str, Any]

@@ -62,6 +62,7 @@ def test_a_block_loads_neither_wrapt_nor_asyncio_nor_what_folds_or_relays(tmp_pa
         "    with client_run('b') as run: run.add(leads=1)\n"
         "late = ['wrapt', 'asyncio', 'importlib.metadata', 'jobspan.relay.worker']\n"
         "late += ['jobspan.model.fold', 'jobspan.model.record', 'jobspan.ledger.folder']\n"
+        "late += ['jobspan.model.usage.resolve', 'jobspan.runs.planned', 'jobspan.spans.feed']\n"
         "print([name for name in late if name in sys.modules])\n"
     )
     done = run_python(["-c", code], tmp_path)

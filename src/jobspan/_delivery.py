@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 from jobspan import _clock
 from jobspan._settings import Settings
 from jobspan.ledger.ledger import Ledger
-from jobspan.relay.pace import Pace, Timing
 
 if TYPE_CHECKING:
     from jobspan.airtable.settings import AirtableSettings
     from jobspan.ledger.outbox import Outbox
     from jobspan.relay.destination import Destination
+    from jobspan.relay.pace import Pace, Timing
     from jobspan.relay.worker import Relay
 
-TIMING = Timing()
-"""All waits of relays made from here on; tests compress them."""
+TIMING: Timing | None = None
+"""All waits of relays made from here on, where tests compress them."""
 
 _MOST_OWN = 500
 BY_A_PERSON = "canceled by a person (Airtable)"
@@ -68,7 +68,7 @@ class Deliveries:
             self._ledger,
             outbox,
             lambda pace: make_destination(self._ledger, settings, outbox, pace),
-            timing=TIMING,
+            timing=timing(),
             budget=settings.monthly_calls,
             cancel_poll=settings.cancel_poll,
             cancel=lambda job: request_cancel(self._ledger, job, BY_A_PERSON),
@@ -114,6 +114,13 @@ class Deliveries:
     def waiting(self) -> int:
         """Return how many rows are not as the ledger says."""
         return 0 if self.relay is None else self.relay.rows_waiting()
+
+
+def timing() -> Timing:
+    """Return all waits of a relay made now."""
+    from jobspan.relay.pace import Timing
+
+    return TIMING or Timing()
 
 
 def _airtable_of(settings: Settings) -> AirtableSettings | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from jobspan.model.usage import Call, UsageFact, resolve
+from jobspan.model.usage.call import Call
+from jobspan.model.usage.fact import UsageFact
+from jobspan.model.usage.resolve import resolve
 from tests.model.histories import History
 
 _UNWELL = {"failed": "Failed", "canceled": "Canceled", "timed_out": "Timed_out", "vanished": "Failed"}

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jobspan.model.usage import UsageFact, normalise
+from jobspan.model.usage.fact import UsageFact
+from jobspan.model.usage.normalise import normalise
 
 FOLDER = Path(__file__).parent / "recordings"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((FOLDER / "EXPECTED.json").read_text())["cases"]

@@ -18,7 +18,7 @@ from opentelemetry.trace import set_span_in_context
 
 import jobspan
 from jobspan import _runtime
-from jobspan.model.usage import UsageFact
+from jobspan.model.usage.fact import UsageFact
 from jobspan.spans.fact_text import fact_json
 from tests.conftest import Fresh
 from tests.program import run_python

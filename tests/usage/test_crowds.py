@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from jobspan.model.usage import UsageFact, resolve
+from jobspan.model.usage.fact import UsageFact
+from jobspan.model.usage.resolve import resolve
 
 SECOND = 1_000_000_000
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobspan.model.usage import AGGREGATE, LLM, UsageFact, might_be_genai, normalise
 from jobspan.model.usage.attribute import MARKERS
-from jobspan.model.usage.normalise import id_in_output
+from jobspan.model.usage.fact import AGGREGATE, LLM, UsageFact
+from jobspan.model.usage.normalise import id_in_output, might_be_genai, normalise
 
 OI = "openinference.instrumentation.openai"
 OTEL = "opentelemetry.instrumentation."

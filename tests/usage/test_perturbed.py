@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobspan.model.usage import resolve
+from jobspan.model.usage.resolve import resolve
 from tests.usage.recorded import EXACT, EXPECTED, fact_of, spans_of
 
 Span = dict[str, Any]

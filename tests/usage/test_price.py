@@ -10,7 +10,7 @@ import pytest
 import jobspan
 from jobspan import _runtime
 from jobspan.ledger.price import price_of
-from jobspan.model.usage import UsageFact
+from jobspan.model.usage.fact import UsageFact
 from tests.conftest import Fresh
 
 genai_prices = pytest.importorskip("genai_prices")

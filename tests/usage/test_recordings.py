@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from jobspan.model.usage import resolve
+from jobspan.model.usage.resolve import resolve
 from tests.usage.recorded import EXACT, EXPECTED, facts_and_links
 
 

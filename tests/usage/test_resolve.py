@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from jobspan.model.usage import resolve
+from jobspan.model.usage.resolve import resolve
 from tests.usage.witness import (
     LITELLM,
     LOGFIRE,

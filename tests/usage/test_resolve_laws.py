@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobspan.model.usage import UsageFact, resolve
+from jobspan.model.usage.fact import UsageFact
+from jobspan.model.usage.resolve import resolve
 from tests.usage.recorded import EXACT, facts_and_links
 from tests.usage.witness import (
     LITELLM,

@@ -9,7 +9,9 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from jobspan.model.usage import AGGREGATE, StreamReading, read_response
+from jobspan.model.usage.fact import AGGREGATE
+from jobspan.model.usage.response import read_response
+from jobspan.model.usage.stream import StreamReading
 
 OPENAI = {
     "prompt_tokens": 1000,

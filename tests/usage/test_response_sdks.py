@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from jobspan.model.usage import Reading, StreamReading, read_response
+from jobspan.model.usage.response import Reading, read_response
+from jobspan.model.usage.stream import StreamReading
 
 CHAT: dict[str, Any] = {
     "id": "chatcmpl-ffb6610c86318693f5711e64483f6",

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import jobspan.model.usage
-from jobspan.model.usage import Call, given_usage, summarise, usage_line
-from jobspan.model.usage.summary import money
+from jobspan.model.usage.call import Call
+from jobspan.model.usage.response import given_usage
+from jobspan.model.usage.summary import money, summarise, usage_line
 
 
 def call(prompt: int, completion: int, model: str | None = "gpt-4o", **fields: Any) -> Call:

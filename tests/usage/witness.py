@@ -6,7 +6,9 @@ import itertools
 from dataclasses import replace
 from typing import Any
 
-from jobspan.model.usage import AGGREGATE, Call, Resolution, UsageFact, resolve
+from jobspan.model.usage.call import Call
+from jobspan.model.usage.fact import AGGREGATE, UsageFact
+from jobspan.model.usage.resolve import Resolution, resolve
 
 NATIVE = "com.anthropic.sdk.python"
 OFFICIAL = "opentelemetry.instrumentation.genai.openai"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import click
 
 from jobspan import _clock
-from jobspan._delivery import BY_A_PERSON, TIMING, make_destination, make_outbox
+from jobspan._delivery import BY_A_PERSON, make_destination, make_outbox, timing
 from jobspan._guard import guard, guarded
 from jobspan._settings import Settings
 from jobspan.airtable.settings import AirtableSettings, airtable_settings
@@ -93,7 +93,7 @@ def make_relay(place: Delivering) -> Relay:
         ledger,
         outbox,
         lambda pace: make_destination(ledger, airtable, outbox, pace),
-        timing=TIMING,
+        timing=timing(),
         budget=airtable.monthly_calls,
         cancel_poll=airtable.cancel_poll,
         cancel=lambda job: request_cancel(ledger, job, BY_A_PERSON),

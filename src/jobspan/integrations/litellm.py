@@ -14,9 +14,9 @@ from typing import Any
 import wrapt
 
 from jobspan._guard import guarded
-from jobspan.model.usage import Reading, read_response
 from jobspan.model.usage.name import text_of
 from jobspan.model.usage.number import dollars
+from jobspan.model.usage.response import Reading, read_response
 from jobspan.runs.usage import book_reading, home_of_call, with_given
 from jobspan.spans.roster import Home
 from jobspan.spans.usage import usage_processor

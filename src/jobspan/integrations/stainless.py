@@ -10,7 +10,7 @@ from typing import Any
 from jobspan._guard import guarded
 from jobspan.integrations.patch import is_patched, patch, unpatch
 from jobspan.integrations.stream import StreamBooking
-from jobspan.model.usage import Reading, read_response
+from jobspan.model.usage.response import Reading, read_response
 from jobspan.runs.usage import book_reading, home_of_call
 from jobspan.spans.roster import Home
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import wrapt
 
 from jobspan._guard import guarded
-from jobspan.model.usage import Reading, StreamReading, read_response
+from jobspan.model.usage.response import Reading, read_response
 from jobspan.model.usage.shape import field
+from jobspan.model.usage.stream import StreamReading
 from jobspan.runs.usage import book_reading, home_of_call
 from jobspan.spans.roster import Home
 

@@ -17,7 +17,6 @@ from jobspan.runs.inert import InertClientRun, InertJobRun, InertOperation, Reen
 from jobspan.runs.job_plan import JobPlan
 from jobspan.runs.kinds import ClientRun, JobRun, Operation
 from jobspan.runs.naming import client_of, name_text
-from jobspan.runs.planned import PlannedJob
 from jobspan.spans.roster import Home, roster
 
 if TYPE_CHECKING:
@@ -62,6 +61,8 @@ def new_job(
         owner = runtime()
         if owner.enabled:
             if plan is not None or "JOBSPAN_RESUME" in os.environ:
+                from jobspan.runs.planned import PlannedJob  # few jobs have a plan
+
                 name = name_text(owner, job_type)
                 planned = PlannedJob(owner, name, live_run(), plan or JobPlan(), timeout_seconds)
                 limit_spend(planned, limits)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor
-from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Span
 
@@ -19,10 +18,14 @@ from jobspan.journal import process
 from jobspan.spans import names
 from jobspan.spans.attempt import Tell, attempt
 from jobspan.spans.context import SPAN_KEY, current_context
-from jobspan.spans.feed import QUEUE_SIZE, ExporterFeed
 from jobspan.spans.identifier import new_span_id, new_trace_id
 from jobspan.spans.lineage import valid_context
 from jobspan.spans.span import AttributeSource, RunSpan
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+    from jobspan.spans.feed import ExporterFeed
 
 _told = process.told
 _ON_START = guarded("spans.on_start")
@@ -65,7 +68,7 @@ class SpanPipeline:
         on_trouble: Tell = _note,
         redact: Callable[[str], str] = _unchanged,
         stack_traces: bool = False,
-        queue_size: int = QUEUE_SIZE,
+        queue_size: int | None = None,
     ) -> None:
         self.tell = on_trouble
         self.stack_traces = stack_traces
@@ -74,9 +77,7 @@ class SpanPipeline:
         self._resource: tuple[int, Resource] | None = None
         self._scope: InstrumentationScope | None = None
         self._processors = tuple(span_processors)
-        self._feeds = tuple(
-            ExporterFeed(exporter, on_trouble, queue_size=queue_size) for exporter in exporters
-        )
+        self._feeds = _feeds(exporters, on_trouble, queue_size)
         self.active = bool(self._processors or self._feeds)
         """True where somebody takes ended spans."""
 
@@ -223,6 +224,17 @@ class SpanPipeline:
             if thread.ident is not None:
                 thread.join(max(0.0, deadline - _clock.monotonic()))
         return len(outcomes) == len(calls)
+
+
+def _feeds(
+    exporters: Sequence[SpanExporter], on_trouble: Tell, queue_size: int | None
+) -> tuple[ExporterFeed, ...]:
+    if not exporters:
+        return ()
+    from jobspan.spans.feed import QUEUE_SIZE, ExporterFeed  # most programs have no exporter
+
+    size = QUEUE_SIZE if queue_size is None else queue_size
+    return tuple(ExporterFeed(exporter, on_trouble, queue_size=size) for exporter in exporters)
 
 
 def _call_flush(processor: SpanProcessor, timeout_seconds: float) -> Callable[[], object]:
