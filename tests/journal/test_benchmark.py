@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ assert all(0 < p50 <= p99 <= p999 for p50, p99, p999 in found.values()), found
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(SOURCE)},
+        env={"PYTHONPATH": f"{SOURCE}{os.pathsep}{BENCHMARK.parent}"},
         capture_output=True,
         text=True,
         timeout=60,

@@ -30,9 +30,9 @@ from tests.relay.support import CLIENT_RUNS, JOBS, kinds, rows, settings, wait_u
 
 PROGRAM = """
 import sys
-from dataclasses import replace
 from jobspan import _delivery
-_delivery.TIMING = replace(_delivery.TIMING, lease=3.0, renew=0.75)
+from jobspan.relay.pace import Timing
+_delivery.TIMING = Timing(lease=3.0, renew=0.75)
 from tests.life.story import business
 business.main(*sys.argv[1:])
 """

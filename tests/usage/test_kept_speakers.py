@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from jobspan.model.usage import UsageFact, normalise, speaker
-from jobspan.model.usage.normalise import fact_from, read_usage
+from jobspan.model.usage import speaker
+from jobspan.model.usage.fact import UsageFact
+from jobspan.model.usage.normalise import fact_from, normalise, read_usage
 from jobspan.spans.fact_text import fact_json, telling_json
 from tests.usage.recorded import EXPECTED, fact_of, spans_of
 

@@ -73,7 +73,7 @@ class Pace:
         """Wait until a request may be made, with `sleep(seconds)`; False if that was interrupted."""
         now = _clock.monotonic()
         if self._is_expected:  # none left since the last wait: this one is no shorter for that
-            self._free_at = max(self._free_at, now + self._spacing)
+            self._free_at = max(self._free_at, now + self._spacing + _AHEAD_SECONDS)
         left = self._free_at - _AHEAD_SECONDS - now
         self._is_expected = not (left > 0 and sleep(left))
         return self._is_expected
