@@ -163,7 +163,6 @@ def test_the_map_benchmark_compares_with_a_pool_and_a_loop(tmp_path: Path) -> No
     assert float(grown["job.map"]) < 40 + float(grown["a plain list"])
 
 
-@pytest.mark.xfail(strict=True, reason="a job keeps some 200 bytes for each part that was entered in it")
 @pytest.mark.slow
 def test_map_over_a_million_takes_no_more_memory_than_its_outcomes(tmp_path: Path) -> None:
     text = printed("map.py", tmp_path, "1", "500", "1000000")
