@@ -112,6 +112,7 @@ def test_the_fold_says_what_the_design_says(seed: int, order: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seeds, seeds, st.integers(1, 9))
 def test_the_laws_hold_for_many_histories(seed: int, order: int, size: int) -> None:

@@ -140,6 +140,7 @@ def test_the_short_way_gives_the_rows_of_the_fold(seed: int, order: int) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seeds, seeds, st.integers(1, 6))
 def test_the_short_way_gives_the_rows_of_the_fold_many_times(seed: int, order: int, size: int) -> None:
