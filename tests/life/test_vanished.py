@@ -18,6 +18,7 @@ import pytest
 
 from jobspan.journal import Place
 from tests.faults.process import PRELUDE, environment, jobs
+from tests.program import stop
 
 CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 WORK = """
@@ -122,7 +123,7 @@ def test_a_stopped_process_given_up_after_silence_takes_itself_back(ledger: Path
     with container(ledger, WORK, "stopped") as process:
         said(process)
         pid = inner_pid(process)
-        os.kill(pid, signal.SIGSTOP)
+        stop(pid, ledger)
         try:
             be_silent(ledger, QUARTER)
             found = from_container(ledger)["stopped"]
@@ -150,7 +151,7 @@ def test_a_stopped_process_whose_host_sees_it_is_never_given_up(ledger: Path) ->
     )
     try:
         said(process)
-        process.send_signal(signal.SIGSTOP)
+        stop(process.pid, ledger)
         be_silent(ledger, 24 * 3600)
         assert jobs(ledger)[0]["status"] == "Running"
     finally:

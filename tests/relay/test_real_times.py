@@ -11,8 +11,16 @@ import pytest
 import jobspan
 from jobspan.relay.pace import Timing
 from jobspan.testing.airtable import AirtableServer
+from tests.program import stop
 from tests.relay.conftest import Deliver
-from tests.relay.support import CLIENT_RUNS, JOBS, assert_equal_to_ledger, fence_of, settings, wait_until
+from tests.relay.support import (
+    CLIENT_RUNS,
+    JOBS,
+    assert_equal_to_ledger,
+    fence_of,
+    settings,
+    wait_until,
+)
 from tests.relay.test_processes import program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -33,7 +41,10 @@ def test_a_sender_that_is_gone_is_relieved_within_15_s(fresh: Path, blow: signal
         process = program(server, fresh, code=SENDER)
         try:
             wait_until(lambda: len(server.rows(CLIENT_RUNS)) >= 10, 60)
-            process.send_signal(blow)
+            if blow == signal.SIGSTOP:
+                stop(process.pid, fresh / "ledger.db")
+            else:
+                process.send_signal(blow)
             gone_at = time.monotonic()
             time.sleep(0.5)  # what had left may arrive
             before = len(server.requests)

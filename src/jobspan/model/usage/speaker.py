@@ -17,6 +17,16 @@ from jobspan.model.usage.name import text_of
 Get = Callable[[str], Any]
 
 _GOOGLE = ("google", "gemini", "gcp", "vertex")
+_AGGREGATES = {
+    attribute.OPERATION: attribute.AGGREGATE_OPERATIONS,
+    attribute.OPENINFERENCE_KIND: attribute.AGGREGATE_KINDS,
+    attribute.TRACELOOP_KIND: attribute.AGGREGATE_TRACELOOP_KINDS,
+}
+_CALLS = {
+    attribute.OPERATION: attribute.CALL_OPERATIONS,
+    attribute.OPENINFERENCE_KIND: attribute.CALL_KINDS,
+    attribute.REQUEST_TYPE: attribute.CALL_OPERATIONS,
+}
 _KEPT = 1_024
 _LONGEST_KEPT = 1_000
 """Characters in all: what is longer is no name, and is not kept."""
@@ -74,7 +84,7 @@ def _speaker(said: Dialect, scope: str, values: tuple[object, ...]) -> Speaker:
         model,
         provider,
         request_model,
-        _is_call(get),
+        _says_one_of(get, _CALLS),
         scope in attribute.CACHE_EXCLUSIVE_SCOPES,
         _is_google(scope, provider),
         (scope, model, provider, request_model),
@@ -86,16 +96,8 @@ def _first_text(get: Get, names: tuple[str, ...]) -> str | None:
 
 
 def _is_aggregate(get: Get) -> bool:
-    operation, kind, task = (
-        get(attribute.OPERATION),
-        get(attribute.OPENINFERENCE_KIND),
-        get(attribute.TRACELOOP_KIND),
-    )
-    return (
-        (isinstance(operation, str) and operation in attribute.AGGREGATE_OPERATIONS)
-        or (isinstance(kind, str) and kind in attribute.AGGREGATE_KINDS)
-        or (isinstance(task, str) and task in attribute.AGGREGATE_TRACELOOP_KINDS)
-        or (operation is kind is task is None and _is_nameless_agent(get))
+    return _says_one_of(get, _AGGREGATES) or (
+        all(get(name) is None for name in _AGGREGATES) and _is_nameless_agent(get)
     )
 
 
@@ -106,17 +108,9 @@ def _is_nameless_agent(get: Get) -> bool:
     )
 
 
-def _is_call(get: Get) -> bool:
-    operation, kind, request = (
-        get(attribute.OPERATION),
-        get(attribute.OPENINFERENCE_KIND),
-        get(attribute.REQUEST_TYPE),
-    )
-    return (
-        (isinstance(operation, str) and operation in attribute.CALL_OPERATIONS)
-        or (isinstance(kind, str) and kind in attribute.CALL_KINDS)
-        or (isinstance(request, str) and request in attribute.CALL_OPERATIONS)
-    )
+def _says_one_of(get: Get, kinds: Mapping[str, frozenset[str]]) -> bool:
+    """Tell whether any of these attributes is one of the texts that stand beside it."""
+    return any(isinstance(said := get(name), str) and said in texts for name, texts in kinds.items())
 
 
 def _is_google(scope: str, provider: str | None) -> bool:
