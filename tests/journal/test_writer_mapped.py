@@ -32,6 +32,7 @@ from jobspan.journal import (
     read,
     retire,
 )
+from jobspan.journal.segment import Segment
 from jobspan.journal.state import FIRST_ROOM_BYTES
 from tests.journal.observing import event, numbers, read_one, run_writer, start_writer
 
@@ -87,6 +88,34 @@ def test_segments_grow_to_their_bound_and_hold_no_zeros_once_full(place: Place) 
     assert sizes[:3] == [FIRST_ROOM_BYTES, 2 * FIRST_ROOM_BYTES, 2 * FIRST_ROOM_BYTES]
     assert all(not path.read_bytes().endswith(b"\0") for path in journals(place) if not is_owned(path))
     assert numbers(place) == list(range(3_000))
+    journal.close()
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["on time", "late"])
+def test_an_event_is_there_on_return_however_long_it_takes_to_begin_a_segment(
+    place: Place, is_late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine takes longer for that than an append may spend on what others left in memory.
+
+    Late is a thread that was held up with a segment in hand that others have filled since, as the next.
+    """
+    create = Segment.create
+
+    def slow(*args: Any, **options: Any) -> Segment:
+        time.sleep(0.03)
+        return create(*args, **options)
+
+    monkeypatch.setattr(Segment, "create", slow)
+    journal = JournalWriter(place, _header, segment_bytes=1_000)
+    journal.append(event(0, 100))
+    in_hand = journal._segment
+    for n in range(1, 30):
+        if is_late and journal.position > 900:
+            journal._segment = in_hand
+        journal.append(event(n, 100))
+        assert journal.buffered == 0, "it is in memory only"
+        assert numbers(place) == list(range(n + 1))
+    assert len(journals(place)) > 3
     journal.close()
 
 

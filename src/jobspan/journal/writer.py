@@ -222,17 +222,22 @@ class JournalWriter:
             tell(state)
 
     def _drain(self, state: WriterState, seconds: float = _DRAIN_SECONDS) -> None:
-        """Write out the backlog in order, as far as the disk and the time allow; clear the trouble if all."""
+        """Write out the backlog in order, as far as the disk allows; clear the trouble if all.
+
+        After trouble it may be long, and takes `seconds` at most. Without any it is what was appended just
+        now, and is written before that append returns, however long it takes to begin a segment.
+        """
         deadline = _clock.monotonic() + seconds
         failures = 0
         while state.backlog:
-            if _clock.monotonic() < state.retry_at or failures > _TRIES:
+            if _clock.monotonic() < state.retry_at or failures > _TRIES or not state.is_own():
                 return
             segment = self._usable_segment(state)
             if segment is None or not self._write_batch(state, segment):
                 failures += 1
-            elif state.backlog and _clock.monotonic() > deadline:
-                return  # the next append goes on; until then everything queues up behind
+            elif state.backlog and state.trouble is not None and _clock.monotonic() > deadline:
+                self._segment = NOWHERE  # the next append goes on; until then everything queues up behind
+                return
         if state.segment is not None and not state.is_spoiled:
             state.trouble, state.is_told = None, False
             self._segment = state.segment
