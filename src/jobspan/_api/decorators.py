@@ -231,7 +231,8 @@ def client_run(client_id: Any = _NOT_GIVEN, /, **options: Any) -> Any:
         UsageError: A client id is empty or neither str nor int, an option is unknown or wrong.
     """
     if not options and type(client_id) is str:
-        return _block_of(client_id)
+        block = _blocks.get(client_id)
+        return (_block_of(client_id) if block is None else block).twin()
     known = ("client", "part", "attempt", "timeout", "implicit_job", *_LIMITS)
     _check_options("client_run()", options, known)
     source = options.pop("client", None)
@@ -277,13 +278,11 @@ _blocks: dict[str, ClientRunScope] = {}
 
 
 def _block_of(client_id: str) -> ClientRunScope:
-    scope = _blocks.get(client_id)
-    if scope is None:
-        scope = ClientRunScope(client_id)
-        if len(_blocks) >= _MOST_BLOCKS:
-            _blocks.clear()
-        _blocks[client_id] = scope
-    return scope.twin()
+    scope = ClientRunScope(client_id)
+    if len(_blocks) >= _MOST_BLOCKS:
+        _blocks.clear()
+    _blocks[client_id] = scope
+    return scope
 
 
 def _is_function(value: object) -> bool:

@@ -33,51 +33,76 @@ hardly ever given to a file of its own, into which we would then write."""
 _open_segments: weakref.WeakSet[Segment] = weakref.WeakSet()
 
 
+class TornError(OSError):
+    """Part of a record got in: the disk is full, or the file may not grow."""
+
+
+class FullError(ValueError):
+    """The file has reached its size: what a mapping says by a ValueError of its own."""
+
+
 class _File:
     """The descriptor, apart from its segment, so that the segment can hold `write` without a cycle."""
 
-    __slots__ = ("fd",)
+    __slots__ = ("fd", "limit", "size")
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, size: int, limit: int) -> None:
         self.fd = fd
+        self.size = size
+        """Bytes written, near enough for what hangs on it (threads may overwrite each other's sum)."""
+        self.limit = limit
 
-    def write(self, record: bytes) -> int:
-        return os.write(self.fd, record)
+    def write(self, record: bytes) -> None:
+        if self.size >= self.limit:
+            raise FullError
+        if self.write_some(record) != len(record):
+            raise TornError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def write_some(self, records: bytes) -> int:
+        written = os.write(self.fd, records)
+        self.size += written
+        return written
 
 
 class Segment:
     """An open journal file. Whoever writes holds a reference; the last one to let go closes the file."""
 
-    __slots__ = ("__weakref__", "_file", "_is_entered", "_key", "_room", "path", "pid", "size", "write")
+    __slots__ = ("__weakref__", "_file", "_is_entered", "_key", "_room", "path", "pid", "write")
 
     def __init__(
-        self, path: Path, fd: int, size: int, room: mapping.Room | None = None, pid: int = -1
+        self,
+        path: Path,
+        fd: int,
+        room: mapping.Room | None = None,
+        *,
+        pid: int = -1,
+        limit: int = sys.maxsize,
     ) -> None:
         self.path = path
         self.pid = pid
         """The process that may write; an inherited descriptor is left alone."""
-        self.size = size
-        """Bytes written, near enough to decide about rotation (threads may overwrite each other's sum)."""
-        self._file = _File(fd)
+        self._file = _File(fd, 0, limit)
         self._key = _key_of(fd) if fd >= 0 else None
         self._is_entered = False  # its name is known to be on the disk
         self._room = room
-        self.write: Callable[[bytes], int] = room.write if room else self._file.write
-        """Write a record behind everything that is there; return how many bytes of it got in.
+        self.write: Callable[[bytes], object] = room.write if room else self._file.write
+        """Write a record behind everything that is there.
 
-        Raises ValueError, having done nothing, when the room is used up (or was given up).
+        Raises ValueError, having done nothing, when the segment is full (or its room was given up), OSError
+        when the system refuses, TornError when part of the record got in.
         """
         if fd >= 0:
             _open_segments.add(self)
 
     @classmethod
-    def create(cls, path: Path, header: bytes, *, room: int = 0) -> Segment:
+    def create(cls, path: Path, header: bytes, *, room: int = 0, limit: int = sys.maxsize) -> Segment:
         """Create the journal `path` with the record `header`, locked before anybody can see it.
 
         Args:
             path: Its visible name.
             header: Its first record.
             room: Bytes to reserve and map, at least the header's; 0 to write by `os.write`.
+            limit: Bytes after which it is full where it is not mapped.
 
         Raises:
             OSError: The system refused; nothing is left behind.
@@ -86,7 +111,8 @@ class Segment:
         pid = os.getpid()
         with forks.held_off():
             fd = _raised(open_new(hidden, append=True))
-            segment = cls(path, fd, len(header), mapping.reserve(fd, room) if room else None, pid)
+            reserved = mapping.reserve(fd, room) if room else None
+            segment = cls(path, fd, reserved, pid=pid, limit=limit)
         is_visible = False
         try:
             segment._show(hidden, header)
@@ -107,13 +133,10 @@ class Segment:
         """
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_whole = self.write(header) == len(header)
+            self.write(header)
         except ValueError:  # closed: by the hook that runs in a child, or by nobody
             if self.pid == os.getpid():
                 raise
-        else:
-            if not is_whole:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         if self.pid != os.getpid():
             raise OSError(errno.ECHILD, "forked while it was made", str(self.path))
         os.rename(hidden, self.path)
@@ -131,9 +154,12 @@ class Segment:
     def unmap(self) -> None:
         """Give up the room not used and go on by `os.write`, while other threads may be writing.
 
+        From then on it is never full.
+
         Raises:
             OSError: The system refused; only another segment will do.
         """
+        self._file.limit = sys.maxsize
         room = self._room
         if room is None:
             return
@@ -143,7 +169,8 @@ class Segment:
         if not is_closed:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF), str(self.path))
         rest = os.pread(self.fd, room.length - before, before) if before < room.length else b""
-        os.ftruncate(self.fd, before + len(rest.rstrip(b"\0")))
+        self._file.size = before + len(rest.rstrip(b"\0"))
+        os.ftruncate(self.fd, self._file.size)
         self.write = self._file.write
         self._room = None
 
@@ -160,7 +187,7 @@ class Segment:
         if self._room is not None:
             if fate := self._room.fate(status):
                 return fate
-        elif status.st_size < self.size:
+        elif status.st_size < self._file.size:
             return "it was cut short"
         try:
             there = os.stat(self.path, follow_symlinks=False)
@@ -169,6 +196,19 @@ class Segment:
         except OSError:
             return ""  # not to be known now
         return "" if (there.st_dev, there.st_ino) == self._key else "it was replaced"
+
+    def write_some(self, records: bytes) -> int:
+        """Write several records at once, by the system; return how many bytes got in.
+
+        Raises:
+            OSError: The system refused.
+        """
+        return self._file.write_some(records)
+
+    @property
+    def size(self) -> int:
+        """Bytes written, near enough."""
+        return self._file.size if self._room is None else self._room.used
 
     def written(self) -> int:
         """Return the bytes in the file, exactly, without room not used; 0 if it is lost."""
@@ -235,7 +275,7 @@ class Segment:
             self.close()
 
 
-NOWHERE = Segment(Path(), -1, 0)
+NOWHERE = Segment(Path(), -1)
 """Stands for "no segment": its pid is nobody's."""
 
 

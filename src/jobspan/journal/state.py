@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import os
 import threading
@@ -13,7 +12,7 @@ from jobspan._guard import guard
 from jobspan.exceptions import LedgerError
 from jobspan.journal import process
 from jobspan.journal.backlog import Backlog
-from jobspan.journal.segment import Segment
+from jobspan.journal.segment import FullError, Segment
 
 FIRST_ROOM_BYTES = 512 * 1024
 """A process that says little reserves little; each segment that fills up is followed by a larger one."""
@@ -30,7 +29,7 @@ class WriterState:
         self.is_spoiled = False  # a record was torn, or the file is lost: only a new segment will do
         self.unsynced: list[Segment] = []
         self.keeps_unsynced = False
-        self.retry_at = self.rotate_at = self.opened_at = 0.0
+        self.retry_at = self.opened_at = 0.0
         self.trouble: str | None = None
         self.is_told = False  # that there is trouble, in the log
         self.news: list[str] = []
@@ -44,24 +43,17 @@ class WriterState:
         return self._pid == process.pid()
 
 
-class TornError(OSError):
-    """Part of a record got in: the disk is full, or the file may not grow."""
-
-
 def is_foreign(error: OSError | ValueError) -> bool:
     """Tell whether `error` is no failure of the disk, but raised by a signal handler meanwhile.
 
     A handler's ``TimeoutError("too slow")`` is an OSError too, without the number the system gives; the
     ValueError of a mapping comes from C, not out of a frame below the one that caught it.
     """
+    if isinstance(error, FullError):
+        return False
     if isinstance(error, ValueError):
         return error.__traceback__ is not None and error.__traceback__.tb_next is not None
     return error.errno is None and not isinstance(error, LedgerError)
-
-
-def torn() -> TornError:
-    """Return the error that stands for a short write."""
-    return TornError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def tell(state: WriterState) -> None:

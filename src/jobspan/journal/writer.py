@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +21,8 @@ from jobspan._guard import guard, guarded
 from jobspan.journal import mapping, process
 from jobspan.journal.frame import encode
 from jobspan.journal.place import Place
-from jobspan.journal.segment import NOWHERE, SUFFIX, Segment, close_inherited
-from jobspan.journal.state import TornError, WriterState, is_foreign, tell, torn
+from jobspan.journal.segment import NOWHERE, SUFFIX, Segment, TornError, close_inherited
+from jobspan.journal.state import WriterState, is_foreign, tell
 
 _pid, _told = process.pid, process.told
 _RETRY_SECONDS = 1.0
@@ -84,17 +85,13 @@ class JournalWriter:
             self._append_late(payload)
             return
         try:
-            written = segment.write(record)
+            segment.write(record)
         except (OSError, ValueError) as error:
             if is_foreign(error):
                 raise
             self._append_late(payload, segment, error)
             return
-        if written != len(record):
-            self._append_late(payload, segment, torn())
-            return
-        size = segment.size = segment.size + written
-        if size >= self._segment_bytes or _clock.monotonic() >= self._check_at:
+        if _clock.monotonic() >= self._check_at:
             self._look_after(segment)
 
     def touch(self) -> None:
@@ -261,16 +258,15 @@ class JournalWriter:
             batch = state.backlog.take(_BATCH_BYTES)
             records = [encode(payload) for payload in batch]
             while segment.is_mapped and whole < len(records):
-                segment.size += segment.write(records[whole])
+                segment.write(records[whole])
                 whole += 1
             if whole < len(records):
-                written = segment.write(b"".join(records))
-                segment.size += written
+                written = segment.write_some(b"".join(records[whole:]))
                 while whole < len(records) and written >= len(records[whole]):
                     written -= len(records[whole])
                     whole += 1
             if whole < len(records):
-                raise torn()
+                raise TornError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except (OSError, ValueError) as error:
             if is_foreign(error):
                 raise
@@ -303,11 +299,10 @@ class JournalWriter:
         room = 0
         if self._maps and mapping.is_safe(self._place.journal):
             room = max(min(state.room_bytes, self._segment_bytes), len(first) + record_bytes)
-        segment = Segment.create(path, first, room=room)
+        segment = Segment.create(path, first, room=room, limit=self._segment_bytes)
         if state.keeps_unsynced and state.segment is not None and not state.is_spoiled:
             state.unsynced.append(state.segment)
         state.segment, state.is_spoiled = segment, False
-        state.rotate_at = 0.0
         state.opened_at = _clock.monotonic()
 
     def _blame(self, state: WriterState, error: OSError) -> None:
@@ -333,7 +328,7 @@ class JournalWriter:
             state.news.append(f"events are kept in memory only: {reason} ({self._place.journal})")
 
     def _look_after(self, segment: Segment) -> None:
-        """Once a second see whether the file is still ours; begin the next one when it is full."""
+        """Once a second see whether the file is still ours, and whether it had to go on beyond its size."""
         state = self._state()
         with state.lock:
             if segment is not self._segment:
@@ -346,8 +341,8 @@ class JournalWriter:
                 elif segment.is_mapped:  # a copy into memory leaves the file's time as it is
                     with contextlib.suppress(OSError):
                         segment.touch()
-            elif segment.size >= self._segment_bytes and now >= state.rotate_at:
-                self._rotate(state, segment)
+                elif segment.size >= self._segment_bytes:
+                    self._rotate(state, segment)
         tell(state)
 
     def _replace(self, state: WriterState, segment: Segment, fate: str) -> None:
@@ -368,8 +363,7 @@ class JournalWriter:
         except OSError as error:
             if is_foreign(error):
                 raise
-            state.rotate_at = _clock.monotonic() + _RETRY_SECONDS  # the old one is too large, but good
-            self._unmap(state, segment)
+            self._unmap(state, segment)  # the old one is too large, but good
         if state.segment is not None and not state.is_spoiled:
             self._segment = state.segment
 

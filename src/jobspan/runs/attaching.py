@@ -69,7 +69,6 @@ class Attachment(Scope[JobRun | ClientRun]):
     __slots__ = ("_external_id", "_part", "_run_id", "_token")
 
     def __init__(self, external_id: object, token: str | None, run_id: str | None, part: str) -> None:
-        super().__init__(None)
         self._external_id = external_id
         self._token = token
         self._run_id = run_id

@@ -9,7 +9,7 @@ from jobspan.exceptions import UsageError
 from jobspan.runs.inert import InertClientRun
 from jobspan.runs.kinds import ClientRun, JobRun
 from jobspan.runs.limits import Limits
-from jobspan.runs.opening import client_id_of, new_client_run
+from jobspan.runs.opening import client_id_of, new_client_run, plain_client_run
 from jobspan.runs.option import Duration, seconds_of, whole_number
 
 if TYPE_CHECKING:
@@ -115,6 +115,11 @@ def client_run_for(
         client_id = client_id_of(client, key)
     except Exception as error:  # noqa: BLE001 - the key is the user's, its failure is data
         client_id = error
+    if seconds is None and limits is None:
+        plain = plain_client_run(client_id, job, part, attempt)
+        if plain is not None:
+            plain.client = client
+            return plain
     run = new_client_run(
         client_id,
         job,

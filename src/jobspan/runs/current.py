@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 _current: ContextVar[RunHandle | None] = ContextVar("jobspan_run", default=None)
 _SPAN = guarded("context.span")
-_modules = sys.modules
+modules = sys.modules
 
 Activation = tuple[Token["RunHandle | None"], Token[Context] | None]
 Inside = tuple["RunHandle", Context]
@@ -59,7 +59,7 @@ def suspend(run: RunHandle, activation: Activation) -> Inside | None:
     inside = None
     if current is not None and current is not run and _is_in(current, run):
         inside = (current, current_context())
-    _restore(activation)
+    restore(activation)
     return inside
 
 
@@ -70,7 +70,7 @@ def deactivate(run: RunHandle, activation: Activation) -> None:
     """
     current = _current.get()
     if current is run or (current is not None and _is_in(current, run)):
-        _restore(activation)
+        restore(activation)
 
 
 def _is_in(inner: RunHandle, outer: RunHandle) -> bool:
@@ -80,7 +80,8 @@ def _is_in(inner: RunHandle, outer: RunHandle) -> bool:
     return run is outer
 
 
-def _restore(activation: Activation) -> None:
+def restore(activation: Activation) -> None:
+    """Set the context back to what it was before an activation, which is the last one in it."""
     token, span_token = activation
     try:
         _current.reset(token)
@@ -104,7 +105,7 @@ def _no_loop() -> None:
 
 def lane() -> int:
     """Return a number of the thread or task that asks; equal for calls from the same one."""
-    events = _modules.get("asyncio.events")  # where nobody has loaded asyncio, nobody runs in a task
+    events = modules.get("asyncio.events")  # where nobody has loaded asyncio, nobody runs in a task
     if events is None or getattr(events, "_get_running_loop", _no_loop)() is None:
         return threading.get_ident()
     import asyncio
@@ -149,6 +150,6 @@ def _wrap_coroutine(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return await function(*args, **kwargs)
         finally:
-            _restore(activation)
+            restore(activation)
 
     return carried

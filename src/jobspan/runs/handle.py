@@ -70,7 +70,6 @@ class RunHandle(Telling):
     """Whose block it is: that scope leaves it."""
     lane: int = 0
     """The thread or task that opened it."""
-    _span_name: str
     _number: int = 0
     """Of its span, and in its uid."""
     _moved_ns: int = 0
@@ -277,6 +276,11 @@ class RunHandle(Telling):
                     raise late from None
                 return True
         return self.__exit__(kind, error, trace)
+
+    @property
+    @abstractmethod
+    def _span_name(self) -> str:
+        """The name of its span."""
 
     def _start(self) -> None:
         runtime, parent = self._runtime, self.parent

@@ -48,6 +48,8 @@ class JobRun(Detachable):
     """Client runs that a loop gave out and that were never entered."""
     told_last: Status | None = None
     """How the last client run ended that was counted; most of them end the same way."""
+    lead: str = ""
+    """What the open event of a plain client run says of this job; empty where such a run has to ask more."""
     _id: str = ""
     _started_ns: int = 0
     _attached_to: str = ""
@@ -56,13 +58,16 @@ class JobRun(Detachable):
 
     def __init__(self, runtime: Runtime, job_type: str, parent: RunHandle | None) -> None:
         super().__init__(runtime, job_type, parent)
-        self._span_name = f"job {job_type}"
         self.client_label = f"client_run {job_type}"
         """The name of the spans of its client runs."""
         self._tally: dict[Status, None] = {}
         """How its client runs ended."""
         self._parts: dict[tuple[str, str], Status] = {}
         """Of parts that may be tried again: the best status so far."""
+
+    @property
+    def _span_name(self) -> str:
+        return f"job {self.name}"
 
     @property
     def job_type(self) -> str:
@@ -329,6 +334,8 @@ class JobRun(Detachable):
             self._runtime.limited[self.uid] = ref(self)
         if self._attached_to:
             return
+        if self.budget is None and type(self) is JobRun:
+            self.lead = f',"parent":"{self.uid}","kind":"c","job":"{self.uid}",'
         with _DELIVERY:
             self._runtime.deliveries.job_opened(self.uid)
         if moved_ns:

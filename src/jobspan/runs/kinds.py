@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from functools import partial
 from json.encoder import encode_basestring_ascii as quote
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from jobspan.exceptions import BudgetExceeded, DeadlineExceeded
 from jobspan.model.run import client_run_uid
 from jobspan.model.status import Left, Status
+from jobspan.runs.current import live_run
 from jobspan.runs.departed import Departed
 from jobspan.runs.detachable import Detachable, of_text
 from jobspan.runs.handle import RunHandle
 from jobspan.runs.job import JobRun
-from jobspan.runs.telling import Attributes
+from jobspan.runs.plain import enter_plain, leave_plain
+from jobspan.runs.telling import Attributes, client_run_attributes
 from jobspan.spans import names
 from jobspan.spans.roster import Remains
 
@@ -35,9 +38,13 @@ class ClientRun(Detachable):
     lends: bool = False
     """Whether entering the same client again, in here, goes on with this run: in `map`."""
     _attempt: int = 1
-    _of: str
-    _part: str
+    _of: str = ""
+    _part: str = ""
     _skipped: bool = False
+    _plain: str = ""
+    """How its open event names the client, where nothing more is asked of it; see `plain`."""
+    _is_plain: bool = False
+    """Whether it was entered by the short road."""
 
     def __init__(  # pyright: ignore[reportMissingSuperCall] - what that does, in the same call: it is done often
         self, runtime: Runtime, client_id: str, job: JobRun, parent: RunHandle | None, part: str = ""
@@ -50,13 +57,25 @@ class ClientRun(Detachable):
         self._counts = {}
         self._epoch = self._errors = self._depth = 0
         self._left = None
-        self._span_name = job.client_label
         self._part = part
-        self._of = ""
+
+    def __enter__(self) -> Self:
+        return self if self._plain and enter_plain(self) else super().__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        if error is None and self._is_plain and live_run() is self and leave_plain(self):
+            return None
+        return super().__exit__(kind, error, trace)
 
     def try_number(self, attempt: int) -> None:
         """Say which try of its part this is."""
         self._attempt = attempt
+
+    @property
+    def _span_name(self) -> str:
+        return self.job.client_label
 
     @property
     def client_id(self) -> str:
@@ -142,6 +161,11 @@ class ClientRun(Detachable):
         """The name of its part; empty: it has none."""
         return self._part
 
+    @property
+    def part_text(self) -> str:
+        """What its open event says of its part."""
+        return f',"part":{quote(self._part)},"attempt":{self._attempt}' if self._part else ""
+
     def asked_by(self) -> tuple[str, ...]:
         """Return the inside names by which this run is asked to cancel."""
         return (self.job.job_uid, client_run_uid(self.job.job_uid, self.name))
@@ -154,9 +178,7 @@ class ClientRun(Detachable):
     def _opening(self, now_ns: int) -> str:
         name, job = quote(self.name), self.job
         text = f'"kind":"c","job":"{job._attached_to or job.uid}","name":{name},"client":{name}'
-        if self._part:
-            text += f',"part":{quote(self._part)},"attempt":{self._attempt}'
-        return text + self._of
+        return text + self.part_text + self._of
 
     def _tell_parent(self) -> None:
         left, job = self._left, self.job
@@ -174,20 +196,10 @@ class ClientRun(Detachable):
         return (Departed, self._runtime, self.kind, uid, uid, job_uid, self.trace_id, self.budget)
 
     def attribute_source(self) -> Attributes:
-        return partial(_client_run_attributes, self.job, self.name)
+        return partial(client_run_attributes, self.job, self.name)
 
     def _log_names(self) -> dict[str, str]:
         return {"run_id": self.run_id, "client_id": self.name, "job_type": self.job.name}
-
-
-def _client_run_attributes(job: JobRun, client: str) -> dict[str, Any]:
-    return {
-        names.RUN_ID: f"{job.run_id}-{client}",
-        names.RUN_KIND: "client_run",
-        names.JOB_ID: job.run_id,
-        names.JOB_TYPE: job.name,
-        names.CLIENT_ID: client,
-    }
 
 
 def _operation_attributes(around: Attributes, name: str) -> dict[str, Any]:
@@ -203,7 +215,10 @@ class Operation(RunHandle):
         super().__init__(runtime, name, parent)
         self.owner = owner
         """The job or client run it belongs to."""
-        self._span_name = f"operation {name}"
+
+    @property
+    def _span_name(self) -> str:
+        return f"operation {self.name}"
 
     @property
     def run_id(self) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from functools import lru_cache
+from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING
 
+from jobspan._guard import guarded
+from jobspan.exceptions import UsageError
 from jobspan.model.client_id import MAX_LENGTH, CleanClientId, clean_client_id
 from jobspan.model.text import attempt, clip, multi_line, one_line
 from jobspan.spans.roster import Names
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from jobspan._composition import Runtime
 
 Redact = Callable[[str], str]
+
+_CLIENT = guarded("client_run.open")
 
 TEXT_LIMIT = 4_000
 _READ = 65_536
@@ -73,6 +78,11 @@ def client_of(runtime: Runtime, value: object) -> CleanClientId:
     return _stored_client(runtime.without_secrets, value)
 
 
+def plain_client(runtime: Runtime, value: str) -> tuple[str, str] | None:
+    """Return a client id as it is stored, and how an open event names it; None where there is more to it."""
+    return _plain_client(runtime.without_secrets, value) if len(value) <= MAX_LENGTH else None
+
+
 def check_client(value: object) -> None:
     """Refuse what is no client id, cheaply for one that was seen before.
 
@@ -92,6 +102,19 @@ def _stored_client(without_secrets: Redact, value: object) -> CleanClientId:
         return clean
     text = f"{shown[: MAX_LENGTH - _DIGITS - 1]}~{_digest(clean.text)}"
     return CleanClientId(text, "client id held a secret, which was replaced")
+
+
+@lru_cache(maxsize=4096)
+def _plain_client(without_secrets: Redact, value: str) -> tuple[str, str] | None:
+    with _CLIENT:
+        try:
+            clean = _stored_client(without_secrets, value)
+        except UsageError:
+            return None
+        if clean.note is None:
+            name = quote(clean.text)
+            return clean.text, f'"name":{name},"client":{name}'
+    return None
 
 
 _known_client = lru_cache(maxsize=4096)(_stored_client)

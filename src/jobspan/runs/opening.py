@@ -16,7 +16,7 @@ from jobspan.runs.handle import RunHandle
 from jobspan.runs.inert import InertClientRun, InertJobRun, InertOperation, Reentry
 from jobspan.runs.job_plan import JobPlan
 from jobspan.runs.kinds import ClientRun, JobRun, Operation
-from jobspan.runs.naming import client_of, name_text
+from jobspan.runs.naming import client_of, name_text, plain_client
 from jobspan.spans.roster import Home, roster
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _JOB, _CLIENT_RUN, _OPERATION = guarded("job.open"), guarded("client_run.open"), guarded("operation.open")
 _NONE = cast("Runtime", None)
 """The runtime of a run that records nothing: it never uses one."""
+_fresh = ClientRun.__new__
 
 
 def _bucket() -> Home | None:
@@ -109,6 +110,34 @@ def new_operation(name: str, timeout_seconds: float | None, parent: RunHandle | 
             set_deadline(run, timeout_seconds)
             return run
     return inert_operation(name)
+
+
+def plain_client_run(
+    client: object, job: JobRun | None, part: str = "", attempt: int = 1
+) -> ClientRun | None:
+    """Return a fresh client run right in the job around; None where there is more to it (see `plain`)."""
+    around = live_run()
+    if type(around) is not JobRun or not around.lead or type(client) is not str:
+        return None
+    if job is not None and job is not around:
+        return None
+    runtime = around._runtime
+    told = plain_client(runtime, client)
+    if told is None:
+        return None
+    run = _fresh(ClientRun)
+    run._runtime = runtime
+    run.name, run._plain = told
+    run.client = client
+    run.job = run.parent = around
+    run._left = run._pen = None
+    run._counts = {}
+    run._epoch = run._errors = run._depth = 0
+    run._part = part
+    if part:
+        run._attempt = attempt
+        run._plain += run.part_text
+    return run
 
 
 def new_client_run(

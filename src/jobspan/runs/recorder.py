@@ -55,7 +55,7 @@ class Recorder:
     _runtime: Runtime
     name: str
     uid: str = ""
-    budget: Budget | None
+    budget: Budget | None = None
     """What it may spend, or else the run around it."""
     _counts: Sums
     _epoch: int
@@ -72,7 +72,7 @@ class Recorder:
             body, counts = "", self._counts
             again: dict[str, int] | None = None
             for name, value in counters.items():
-                if type(value) is not int or not 0 <= value < 9_007_199_254_740_992:
+                if type(value) is not int or value >> 53:  # in one step: not negative, below 2**53
                     number, reason = clean_count(value)
                     if number is None:
                         self._drop(name, reason)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
@@ -19,8 +20,9 @@ from jobspan.runs.job_plan import QUEUE, SKIP, plan_of
 from jobspan.runs.kinds import ClientRun, JobRun, Operation
 from jobspan.runs.limits import Money, limits_of
 from jobspan.runs.naming import check_client
-from jobspan.runs.opening import new_client_run, new_job, new_operation
+from jobspan.runs.opening import new_client_run, new_job, new_operation, plain_client_run
 from jobspan.runs.option import Duration, name_of, seconds_of, whole_number
+from jobspan.runs.plain import enter_plain, leave_plain
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,6 +48,8 @@ _asides: ContextVar[_Aside | None] = ContextVar("jobspan_aside", default=None)
 _entered: dict[RunHandle, None] = {}
 """Runs whose blocks are open. It holds them: a block may be left where its context is not."""
 
+_fresh: Any = object.__new__
+
 _decorators: list[Callable[[Any, Any], Any]] = []
 
 
@@ -57,10 +61,7 @@ def set_decorator(decorate: Callable[[Any, Any], Any]) -> None:
 class Scope(Generic[H]):
     """The part all scopes share."""
 
-    __slots__ = ("_timeout",)
-
-    def __init__(self, timeout: Duration | None) -> None:
-        self._timeout = None if timeout is None else seconds_of(timeout, "timeout")
+    __slots__ = ()
 
     def new_run(self) -> H:
         """Return a fresh run for a ``with`` block."""
@@ -157,7 +158,7 @@ def _stack(run: RunHandle | None) -> Iterator[RunHandle]:
 class JobScope(Scope[JobRun]):
     """What ``job(...)`` returns."""
 
-    __slots__ = ("_job_type", "_limits", "_plan")
+    __slots__ = ("_job_type", "_limits", "_plan", "_timeout")
 
     def __init__(
         self,
@@ -173,7 +174,7 @@ class JobScope(Scope[JobRun]):
         max_cost_usd: Money | None = None,
         max_errors: int | None = None,
     ) -> None:
-        super().__init__(timeout)
+        self._timeout = None if timeout is None else seconds_of(timeout, "timeout")
         self._limits = limits_of(max_tokens, max_cost_usd, max_errors)
         self._job_type = None if job_type is None else name_of(job_type, "a job type")
         self._plan = plan_of(key, resume, resume_within, overlap, queue_timeout)
@@ -206,10 +207,23 @@ class JobScope(Scope[JobRun]):
         return new_job(self._job_type or function_name, self._timeout, self._plan, self._limits)
 
 
+@dataclass(slots=True)
+class _Asked:
+    """What a scope of client runs was asked for; its twins share it."""
+
+    client_id: str | int | None
+    source: ClientSource | None
+    job: JobRun | None
+    options: dict[str, Any]
+    """What `new_client_run` is told: only what is not usual."""
+    is_plain: bool
+    """Whether it is a block of a client, and nothing more was asked for."""
+
+
 class ClientRunScope(Scope[ClientRun]):
     """What ``client_run(...)`` and ``j.client(...)`` return."""
 
-    __slots__ = ("_client_id", "_job", "_options", "source")
+    __slots__ = ("_asked",)
 
     def __init__(
         self,
@@ -225,39 +239,69 @@ class ClientRunScope(Scope[ClientRun]):
         max_cost_usd: Money | None = None,
         max_errors: int | None = None,
     ) -> None:
-        super().__init__(timeout)
         if source is None or client_id is not None:
             check_client(client_id)  # a client id written here is programming: told at once
-        self._client_id = client_id
-        self.source = source
-        self._job = job
         limits = limits_of(max_tokens, max_cost_usd, max_errors)
-        self._options: dict[str, Any] = {} if implicit_job else {"implicit": None}
-        """What `new_client_run` is told: only what is not usual."""
+        options: dict[str, Any] = {} if implicit_job else {"implicit": None}
         if timeout is not None:
-            self._options["timeout_seconds"] = self._timeout
+            options["timeout_seconds"] = seconds_of(timeout, "timeout")
         if part is not None:
-            self._options["part"] = name_of(part, "a part")
+            options["part"] = name_of(part, "a part")
         if whole_number(attempt, "attempt", 1) != 1:
-            self._options["attempt"] = attempt
+            options["attempt"] = attempt
         if limits is not None:
-            self._options["limits"] = limits
+            options["limits"] = limits
+        self._asked = _Asked(client_id, source, job, options, not options and source is None)
 
     def __repr__(self) -> str:
-        return f"client_run({self._client_id if self.source is None else self.source!r})"
+        asked = self._asked
+        return f"client_run({asked.client_id if asked.source is None else asked.source!r})"
+
+    @property
+    def source(self) -> ClientSource | None:
+        """Where a decorated function has its client; None for a block of one client."""
+        return self._asked.source
 
     def twin(self) -> ClientRunScope:
         """Return a scope like this one: two blocks of a client are told apart however they are left."""
-        scope = ClientRunScope.__new__(ClientRunScope)
-        scope._client_id, scope.source = self._client_id, self.source
-        scope._job, scope._options, scope._timeout = self._job, self._options, None
+        scope: ClientRunScope = _fresh(ClientRunScope)
+        scope._asked = self._asked
         return scope
 
     def with_source(self, source: ClientSource) -> ClientRunScope:
         """Return a scope like this one that takes its client from `source`."""
-        scope = self.twin()
-        scope.source = source
+        scope: ClientRunScope = _fresh(ClientRunScope)
+        scope._asked = replace(self._asked, source=source, is_plain=False)
         return scope
+
+    def __enter__(self) -> ClientRun:
+        asked = self._asked
+        if asked.is_plain:
+            run = plain_client_run(asked.client_id, asked.job)
+            if run is not None:
+                if not enter_plain(run):
+                    return self.enter_run(run)
+                run.scope = self
+                _entered[run] = None
+                return run
+        return super().__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        run = live_run()
+        if (
+            error is None
+            and type(run) is ClientRun
+            and run._is_plain
+            and run.scope is self
+            and _asides.get() is None
+            and run in _entered
+            and leave_plain(run)
+        ):
+            del _entered[run]
+            return None
+        return super().__exit__(kind, error, trace)
 
     def new_run(self) -> ClientRun:
         """Return a fresh client run.
@@ -265,26 +309,30 @@ class ClientRunScope(Scope[ClientRun]):
         Raises:
             UsageError: The scope takes its client from a call, and there is none.
         """
-        if self.source is not None:
+        asked = self._asked
+        if asked.source is not None:
             raise UsageError('a with block needs a client id: with client_run("Guy-Wilson"):')
-        run = new_client_run(self._client_id, self._job, **self._options)
-        return run  # type: ignore[return-value] # a `Reentry` gives the run it goes on with
+        run = plain_client_run(asked.client_id, asked.job) if asked.is_plain else None
+        # a `Reentry` gives the run it goes on with
+        return run or new_client_run(asked.client_id, asked.job, **asked.options)  # type: ignore[return-value]
 
     def run_for(self, client_id: object, function_name: str) -> ClientRun:
         """Return a fresh client run for a client id that came with a call."""
-        run = new_client_run(client_id, self._job, function_name, **self._options)
-        return run  # type: ignore[return-value]
+        asked = self._asked
+        run = None if asked.options else plain_client_run(client_id, asked.job)
+        made = run or new_client_run(client_id, asked.job, function_name, **asked.options)
+        return made  # type: ignore[return-value]
 
 
 class OperationScope(Scope[Operation]):
     """What ``operation(...)`` and ``run.operation(...)`` return."""
 
-    __slots__ = ("_name", "_parent")
+    __slots__ = ("_name", "_parent", "_timeout")
 
     def __init__(
         self, name: str | None, *, timeout: Duration | None = None, parent: RunHandle | None = None
     ) -> None:
-        super().__init__(timeout)
+        self._timeout = None if timeout is None else seconds_of(timeout, "timeout")
         self._name = None if name is None else name_of(name, "an operation's name")
         self._parent = parent
 

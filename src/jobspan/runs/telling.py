@@ -70,5 +70,16 @@ class Telling(Recorder):
         """Return this run's own share of `log_fields`."""
 
 
+def client_run_attributes(job: Any, client: str) -> dict[str, Any]:
+    """Return the attributes of the span of a client run of `job`."""
+    return {
+        names.RUN_ID: f"{job.run_id}-{client}",
+        names.RUN_KIND: "client_run",
+        names.JOB_ID: job.run_id,
+        names.JOB_TYPE: job.name,
+        names.CLIENT_ID: client,
+    }
+
+
 def _ended(status: Status, counts: Mapping[str, int]) -> dict[str, Any]:
     return {names.STATUS: status.value, **{names.COUNT_PREFIX + name: counts[name] for name in counts}}

@@ -76,9 +76,10 @@ class SpanPipeline:
         self._resource_attributes = dict(resource_attributes or {})
         self._resource: tuple[int, Resource] | None = None
         self._scope: InstrumentationScope | None = None
-        self._processors = tuple(span_processors)
+        self.processors = tuple(span_processors)
+        """Told of each start and end, on the thread that starts or ends."""
         self._feeds = _feeds(exporters, on_trouble, queue_size)
-        self.active = bool(self._processors or self._feeds)
+        self.active = bool(self.processors or self._feeds)
         """True where somebody takes ended spans."""
 
     # -- spans
@@ -112,17 +113,22 @@ class SpanPipeline:
             up = valid_context(current) if isinstance(current, Span) else None
             trace_id = new_trace_id() if up is None else up.trace_id
             span = RunSpan(self, name, trace_id, span_id, up, start_ns, attributes, owned)
-        for processor in self._processors:
+        if self.processors:
+            self.tell_start(span, parent)
+        return span
+
+    def tell_start(self, span: RunSpan, parent: Context | None = None) -> None:
+        """Tell the processors of a span that started; its parent was to be looked for in `parent`."""
+        for processor in self.processors:
             with _ON_START:
                 processor.on_start(span, parent_context=parent)  # type: ignore[arg-type] # has all a Span has
-        return span
 
     def deliver(self, span: RunSpan) -> None:
         """Hand an ended span to the processors, now, and to the exporters, later."""
-        if self._processors:
+        if self.processors:
             with _ON_END:
                 readable = span.to_readable(late=True)
-                for processor in self._processors:
+                for processor in self.processors:
                     with _ON_END:
                         processor.on_end(readable)
         for feed in self._feeds:
@@ -185,7 +191,7 @@ class SpanPipeline:
         """
         deadline = _clock.monotonic() + timeout_seconds
         marks = [feed.flush(deadline) for feed in self._feeds]
-        calls = [_call_flush(processor, timeout_seconds) for processor in self._processors]
+        calls = [_call_flush(processor, timeout_seconds) for processor in self.processors]
         processed = self._in_threads("spans.flush", calls, deadline)
         return all([mark.wait(deadline) for mark in marks]) and processed
 
@@ -198,7 +204,7 @@ class SpanPipeline:
         begin = _clock.monotonic()
         deadline = begin + timeout_seconds
         marks = [(feed, feed.stop(deadline)) for feed in self._feeds]
-        processed = self._in_threads("spans.shutdown", [p.shutdown for p in self._processors], deadline)
+        processed = self._in_threads("spans.shutdown", [p.shutdown for p in self.processors], deadline)
         for feed, mark in marks:
             mark.done.wait(max(0.0, begin + timeout_seconds * _INTERRUPT_AT - _clock.monotonic()))
             if not mark.done.is_set():
