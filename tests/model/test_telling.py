@@ -13,15 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobspan.journal import Place
+from jobspan import client_run, job
+from jobspan.journal import Place, reader
 from jobspan.journal.given import GivenIds
 from jobspan.ledger import codec, queries
 from jobspan.ledger.batch import Batch
 from jobspan.ledger.folding import fold_batch
 from jobspan.model import settling
 from jobspan.model.event import read_event, read_objects
-from jobspan.model.telling import told_whole
-from tests.model.histories import START, Event, History, Writer, legal_history
+from jobspan.model.telling import ToldPart, tell
+from tests.conftest import Fresh
+from tests.model.histories import START, Event, History, Writer, legal_history, record_of
 from tests.model.histories import Script as Histories
 from tests.model.stores import SqliteStore, fold_in_order, fold_pass, records_of, sqlite_ledger, sweep
 
@@ -86,7 +88,7 @@ def as_batch(events: list[tuple[Event, str]]) -> Batch:
     """Sort events as the folder does: journal by journal, each in its order."""
     batch = Batch(100)
     for process in dict.fromkeys(process for _, process in events):
-        found = [json.dumps(event).encode() for event, home in events if home == process]
+        found = [record_of(event) for event, home in events if home == process]
         assert batch.add(found, process) == 0
     return batch
 
@@ -202,19 +204,72 @@ ADD: Event = {"e": "add", "w": "C", "q": 1, "t": START + 1, "c": {"leads": 1}}
 CLOSE: Event = {"e": "close", "w": "C", "q": 2, "t": START + 2, "how": "ok", "lane": 1}
 
 
+def told(*events: Event) -> list[ToldPart]:
+    """Return the parts told whole by events as a handle writes them; the others are left over as they are."""
+    records = [record_of(event) for event in events]
+    parts, others = tell(records, "p")
+    assert sorted([*others, *(record for part in parts for record in part.payloads())]) == sorted(records)
+    return parts
+
+
 def test_a_plain_part_is_told_whole() -> None:
-    part = told_whole([OPEN, ADD, CLOSE], "p")
-    assert part is not None
-    assert part.whole == ({"leads": 1}, START, START + 2)
-    assert part.name == ""
+    (part,) = told(OPEN, ADD, CLOSE)
+    assert part.whole() == ({"leads": 1}, START, START + 2)
+    assert (part.name, part.events) == ("", 3)
+
+
+def test_a_part_with_no_addition_or_several_is_told_whole() -> None:
+    (part,) = told(OPEN, {**CLOSE, "q": 1})
+    assert part.whole() == ({}, START, START + 2)
+    more = {**ADD, "q": 2, "c": {"leads": 2, "posts": 2**49}}
+    (part,) = told(OPEN, {**ADD, "t": START + 9}, more, {**ADD, "q": 3}, {**CLOSE, "q": 4})
+    assert part.whole() == ({"leads": 4, "posts": 2**49}, START, START + 2)
+    assert (int(part.last_ns), part.events) == (START + 9, 5)
 
 
 def test_the_first_attempt_of_a_named_part_is_told_whole() -> None:
-    part = told_whole([NAMED, ADD, CLOSE], "p")
-    assert part is not None
+    (part,) = told(NAMED, ADD, CLOSE)
     assert part.name == "map 0"
     for opening in ({**NAMED, "attempt": 2}, {**NAMED, "part": ""}, {**NAMED, "free": 1}):
-        assert told_whole([opening, ADD, CLOSE], "p") is None
+        assert told(opening, ADD, CLOSE) == []
+
+
+@pytest.mark.parametrize("client", ["x", "Müller", '"a\\b"', "株式会社", "🙂 & co", "a/b", "{x}\\n"])
+def test_clients_are_called_as_they_are(client: str) -> None:
+    (part,) = told({**OPEN, "client": client, "name": client}, ADD, CLOSE)
+    assert part.client == client == json.loads(f'"{part.label}"')
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_parts_of_several_threads_are_told_whole(threads: int) -> None:
+    names = [f"C{n}" for n in range(1, 100)]
+    stories = [[{**event, "w": name} for event in (OPEN, ADD, CLOSE)] for name in names]
+    turns: list[Event] = []
+    for first in range(0, len(stories), threads):
+        turns += [
+            event for at_once in zip(*stories[first : first + threads], strict=True) for event in at_once
+        ]
+    assert sorted(part.uid for part in told(JOB_OPEN, *turns)) == sorted(names)
+
+
+def test_a_part_with_a_late_event_is_told_without_it() -> None:
+    late: Event = {**ADD, "q": 3}
+    parts, others = tell([record_of(event) for event in (OPEN, ADD, CLOSE, late)], "p")
+    assert ([part.uid for part in parts], others) == (["C"], [record_of(late)])
+
+
+def test_what_handles_write_is_told_whole(fresh: Fresh) -> None:
+    """How handles write these events and how they are known by their text is one agreement."""
+    clients = ["Wilson", "Müller", '"quoted" \\ 🙂']
+    with job("nightly") as run:
+        for client in clients:
+            with client_run(client) as one:
+                one.add(leads=1, posts=2)
+                one.add(leads=4)
+        run.map(lambda client: None, [f"mapped {client}" for client in clients])
+    (path,) = reader.journals(Place(fresh.ledger))
+    parts, _ = tell(reader.read(path, 0, 2**20).payloads, "p")
+    assert sorted(part.client for part in parts) == sorted([*clients, *(f"mapped {one}" for one in clients)])
 
 
 def test_a_client_run_entered_once_is_one_row_until_there_is_more_to_say() -> None:
@@ -264,6 +319,7 @@ def test_the_clients_of_a_map_take_the_short_way() -> None:
         [OPEN],
         [OPEN, CLOSE],
         [OPEN, ADD, ADD, CLOSE],
+        [OPEN, ADD, {**ADD, "q": 3}, {**CLOSE, "q": 3}],
         [{**OPEN, "q": False}, ADD, CLOSE],
         [{**OPEN, "kind": "j"}, ADD, CLOSE],
         [{**OPEN, "free": 1}, ADD, CLOSE],
@@ -281,7 +337,31 @@ def test_the_clients_of_a_map_take_the_short_way() -> None:
     ],
 )
 def test_what_has_to_be_weighed_is_left_to_the_fold(story: list[Event]) -> None:
-    assert told_whole(story, "p") is None
+    assert told(*story) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "otherwise"),
+    [
+        (b'"q":1,', b'"q":01,'),
+        (b'"q":1,', b'"q": 1,'),
+        (b'{"leads":1}', b'{"leads":01}'),
+        (b'{"leads":1}', b'{"leads":1,}'),
+        (b'{"leads":1}', b'{"leads":-1}'),
+        (b'{"leads":1}', b'{"\\u0065rrors":1}'),
+        (b'"client":"x"', b'"client":"\\ud800"'),
+        (b'"client":"x"', b'"client":"x","client":"y"'),
+        (b'"client":"x"', b'"client":"\\u0007"'),
+        (b'"client":"x"', '"client":"é"'.encode()),
+        (b'"how":"ok"', b'"how":"ok","how":"failed"'),
+        (b'"lane":1}', b'"lane":1}}'),
+    ],
+)
+def test_events_not_written_as_by_a_handle_are_left_to_the_fold(written: bytes, otherwise: bytes) -> None:
+    records = [record_of(event) for event in (OPEN, ADD, CLOSE)]
+    changed = [record.replace(written, otherwise) for record in records]
+    assert changed != records
+    assert tell(changed, "p") == ([], changed)
 
 
 PAYLOADS = [

@@ -55,7 +55,8 @@ def scan(data: bytes, *, sealed: bool, more: bool = False) -> Scan:
     payloads = [line[_CHECK_WIDTH:] for line in records]
     position, skipped = len(data) - len(tail), 0
     consumed = len(data[:position].rstrip(b"\n")) + 1 if records else 0
-    if [line[:_CHECK_WIDTH] for line in records] != [b"%08x " % check for check in map(crc32, payloads)]:
+    checks = b"".join([line[:_CHECK_WIDTH] for line in records])
+    if checks != b"%08x " * len(payloads) % tuple(map(crc32, payloads)):  # at once: half of the time
         payloads, consumed, skipped = _valid(lines, sealed)
         if skipped and not sealed:
             return Scan(payloads, consumed, 0, True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from jobspan.model.event import Event, read_objects
-from jobspan.model.telling import ToldPart, told_whole
+from jobspan.model.telling import ToldPart, tell
 from jobspan.model.validation import is_applicable
 
 Events = list[tuple[Event, str | None]]
@@ -33,32 +32,15 @@ class Batch:
     def add(self, payloads: Sequence[bytes], process: str) -> int:
         """Add the records found in the journal of a process, in their order; return how many are no events.
 
-        Of each writer all events come together: the fold gives the same records in any order.
+        The parts told whole come before all else: the fold gives the same records in any order.
         """
-        stories: defaultdict[str, list[Event]] = defaultdict(list)
-        others: list[Event] = []
-        refused = 0
-        for event in read_objects(payloads):
-            if event is None:
-                refused += 1
-            elif type(writer := event.get("w")) is str:
-                stories[writer].append(event)
-            else:
-                others.append(event)
-        refused += self._add_rest(others, process)
-        for story in stories.values():
-            part = told_whole(story, process) if len(story) > 1 else None
-            if part is None:
-                refused += self._add_rest(story, process)
-            else:
-                self.told.append(part)
-        self.size += len(payloads) - refused
-        return refused
-
-    def _add_rest(self, events: list[Event], process: str) -> int:
-        fit = [event for event in events if is_applicable(event)]
-        self.rest += [(event, None if event["e"] == "process" else process) for event in fit]
-        return len(events) - len(fit)
+        told, others = tell(payloads, process)
+        rest = [event for event in read_objects(others) if event is not None and is_applicable(event)]
+        self.told += told
+        self.rest += [(event, None if event["e"] == "process" else process) for event in rest]
+        added = sum(part.events for part in told) + len(rest)
+        self.size += added
+        return len(payloads) - added
 
     def add_one(self, event: Event, process: str | None) -> None:
         """Add an event known to be applicable."""
@@ -67,5 +49,11 @@ class Batch:
 
     def events(self) -> Events:
         """Return all of it as single events."""
-        told: Events = [(event, part.process) for part in self.told for event in part.story]
-        return told + self.rest
+        return events_of(self.told) + self.rest
+
+
+def events_of(told: Iterable[ToldPart]) -> Events:
+    """Return the events of parts told whole."""
+    return [
+        (event, part.process) for part in told for event in read_objects(part.payloads()) if event is not None
+    ]

@@ -13,6 +13,7 @@ from jobspan.model.part import NEVER, Ending, Part
 from jobspan.model.run import Run
 from jobspan.model.settled import Settled
 from jobspan.model.status import Left, Status
+from jobspan.model.telling import ToldPart
 from jobspan.model.workspace import BookedCall, Process
 
 Row = tuple[Any, ...]
@@ -183,22 +184,17 @@ def read_part(row: Row) -> Part:
     return part
 
 
-def brief_data(
-    label: str, lane: int, last_ns: int, end_ns: int, end_lane: int, events: int, counts: str, name: str
-) -> str:
-    """Return the data of a part told whole: its open event, additions and close, numbered from 0 on.
-
-    `label`, `counts` and `name` (which may be missing) are JSON texts. What follows from the rest of the row
-    is left out.
-    """
-    more = f",{name}" if name else ""
-    return f"[{label},{lane},{last_ns},{end_ns},{end_lane},{events},{counts}{more}]"
+def told_data(part: ToldPart) -> str:
+    """Return the data of a part told whole. What follows from the rest of the row is left out."""
+    _, _, _, _, _, label, _, lane, name, counts, last_ns, _, end_ns, end_lane, events = part
+    more = f',"{name}"' if name else ""
+    return f'["{label}",{lane},{last_ns},{end_ns},{end_lane},{events},{counts or "{}"}{more}]'
 
 
-def brief_run_data(counts: str, name: str) -> str:
-    """Return the data of a client run of one part told whole; both are JSON texts, or empty."""
+def told_run_data(counts: str, name: str) -> str:
+    """Return the data of a client run of one part told whole, from the texts of that."""
     first = f'"counts":{counts},' if counts else ""
-    more = f',"settled_name":{name}' if name else ""
+    more = f',"settled_name":"{name}"' if name else ""
     return f'{{{first}"parts":1,"shared":true,"settled":1{more}}}'
 
 

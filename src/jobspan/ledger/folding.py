@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from jobspan._guard import guarded
 from jobspan.journal.given import GivenIds
-from jobspan.ledger.batch import Batch, Events
+from jobspan.ledger.batch import Batch, Events, events_of
 from jobspan.ledger.price import price_of
 from jobspan.ledger.run_ids import settle_run_ids
 from jobspan.ledger.store import SqliteStore
@@ -66,8 +66,7 @@ def _fold_sorted(connection: sqlite3.Connection, batch: Batch, ids: GivenIds) ->
     store = SqliteStore(connection)
     fold = Fold(store, price_of)
     others = write_told(connection, store, fold, batch.told) if batch.told else []
-    rest = [(event, part.process) for part in others for event in part.story]
-    _fold_into(connection, store, fold, [*rest, *batch.rest], ids)
+    _fold_into(connection, store, fold, events_of(others) + batch.rest, ids)
 
 
 def _fold_all(connection: sqlite3.Connection, events: Events, ids: GivenIds) -> None:

@@ -10,9 +10,10 @@ more to say of it, or another part beside it (`SqliteStore.write`).
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable
-from json.encoder import encode_basestring_ascii as quote
 
 from jobspan.ledger import codec, queries
 from jobspan.ledger.store import SqliteStore, select_many
@@ -41,7 +42,7 @@ def write_told(
     others += _give_to_known_runs(connection, fold, by_run)
     _write_new_runs(connection, store, fold, by_run)
     for process, at_ns in _last_signs(fresh.values()).items():
-        fold.heard_from(process, at_ns)
+        fold.heard_from(process, int(at_ns))
     return others
 
 
@@ -72,7 +73,7 @@ def _give_to_known_runs(
         run = space.run(uid, CLIENT_RUN, settled[0].job)
         run.label = settled[0].client
         for part in settled:
-            run.settled.add(part.whole)
+            run.settled.add(part.whole())
         space.grown.add(uid)
     return others
 
@@ -82,59 +83,49 @@ def _write_new_runs(
 ) -> None:
     """Write client runs entered once as one row each, and give them to their jobs."""
     space = fold.space
-    gains: dict[str, Settled] = {}
+    by_job: dict[str, list[ToldPart]] = {}
     rows: list[codec.Row] = []
     version = store.take_versions(len(by_run))
     for uid, (part,) in by_run.items():
         rows.append(_run_row(uid, part, version + len(rows)))
-        gain = gains.get(part.job)
-        if gain is None:
-            gain = gains[part.job] = Settled()
+        if part.job not in by_job:
+            by_job[part.job] = []
             space.written.setdefault(part.job, [])
-        gain.add(part.whole)
+        by_job[part.job].append(part)
         space.written[part.job].append(uid)
     connection.executemany(queries.PUT_NEW_RUN, rows)
-    space.load_runs(set(gains))
-    for job, gain in gains.items():
-        space.job(job).take_whole_runs(gain)
+    space.load_runs(set(by_job))
+    for job, parts in by_job.items():
+        space.job(job).take_whole_runs(_sum(parts))
         space.grown.add(job)
+
+
+def _sum(parts: list[ToldPart]) -> Settled:
+    """Return what new client runs give their job: many add the same."""
+    gain = Settled(parts=len(parts), end_ns=int(max(max(part.start_ns, part.end_ns) for part in parts)))
+    for text, times in Counter([part.counts for part in parts if part.counts]).items():
+        for name, value in json.loads(text).items():
+            gain.counts[name] = gain.counts.get(name, 0) + value * times
+            gain.names[name] = gain.names.get(name, 0) + times
+    return gain
 
 
 def _part_row(run: str, part: ToldPart) -> codec.Row:
     place = (part.uid, CLIENT_RUN, run, part.job, part.parent, part.process)
-    return (*place, 1, part.whole.start_ns, None, _part_data(part, _counts_text(part.whole.counts)), 1)
-
-
-def _part_data(part: ToldPart, counts: str) -> str:
-    return codec.brief_data(
-        quote(part.label),
-        part.lane,
-        part.last_ns,
-        part.closed_ns,
-        part.end_lane,
-        len(part.story),
-        counts,
-        quote(part.name) if part.name else "",
-    )
+    return (*place, 1, int(part.start_ns), None, codec.told_data(part), 1)
 
 
 def _run_row(uid: str, part: ToldPart, version: int) -> codec.Row:
-    added, start_ns, end_ns = part.whole
-    counts = _counts_text(added)
-    data = codec.brief_run_data(counts if added else "", quote(part.name) if part.name else "")
-    run = (uid, part.job, part.client, start_ns, end_ns, data, version)
-    return (*run, part.uid, part.parent, part.process, _part_data(part, counts))
+    data, start_ns = codec.told_run_data(part.counts, part.name), int(part.start_ns)
+    run = (uid, part.job, part.client, start_ns, max(start_ns, int(part.end_ns)), data, version)
+    return (*run, part.uid, part.parent, part.process, codec.told_data(part))
 
 
-def _counts_text(counts: dict[str, int]) -> str:
-    return "{" + ",".join([f"{quote(name)}:{value}" for name, value in counts.items()]) + "}"
-
-
-def _last_signs(parts: Iterable[ToldPart]) -> dict[str, int]:
+def _last_signs(parts: Iterable[ToldPart]) -> dict[str, str]:
     """Return when each process was last heard of in these parts."""
-    last: dict[str, int] = {}
+    last: dict[str, str] = {}
     for part in parts:
-        at_ns = max(part.whole.end_ns, part.last_ns)
-        if at_ns > last.get(part.process, -1):
+        at_ns = max(part.end_ns, part.start_ns, part.last_ns)
+        if at_ns > last.get(part.process, ""):
             last[part.process] = at_ns
     return last

@@ -1,113 +1,147 @@
-"""Parts told whole: all their events stand in a row in one journal, and nothing has to be weighed.
+r"""Parts told whole: all their events stand in one journal, and nothing has to be weighed.
 
 Nearly all client runs are such: an open event, additions, a normal close. Their rows follow from these
-events alone. What is not exactly so is left to the fold, which takes any history; for these it gives the
-same rows (`tests/model/test_telling.py` compares the two).
+events alone. They are known by their text, which must be exactly as our handles write it: to find it by one
+expression takes a fifth of the time it takes to read it as JSON and to look at every value. What is not
+exactly so, were it by a blank between two tokens, is left to the fold, which takes any history; for these
+it gives the same rows (`tests/model/test_telling.py` compares the two).
 """
 
 from __future__ import annotations
 
-from operator import itemgetter
-from typing import Any, NamedTuple
+import json
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from jobspan.model.event import Event
-from jobspan.model.numbers import Sums
+from jobspan.model.numbers import Sums, add_sums
 from jobspan.model.settled import WholePart
-from jobspan.model.validation import MAX_COUNT, MAX_INSTANT
 
-# Events are as our handles write them: with these members, all of them, and no other. Each is then looked at
-# once, in C; asking member by member took half of the time of a fold.
-_OPEN = itemgetter("e", "kind", "q", "w", "job", "parent", "name", "client", "t", "lane")
-_OPEN_TYPES = (str, str, int, str, str, str, str, str, int, int)
-_ADD = itemgetter("e", "q", "t", "c")
-_ADD_TYPES = (str, int, int, dict)
-_CLOSE = itemgetter("e", "how", "q", "t", "lane")
-_CLOSE_TYPES = (str, str, int, int, int)
-_WRITER = 1
-"""Of an add event and a close: the member by which they were found to be of this part."""
+_AT_ONCE = 64
+"""Records searched at once; it holds the interpreter for 0.1 ms."""
+
+
+def _line(*members: str) -> str:
+    return r"\{" + ",".join(members) + r"\}\n"
+
+
+_PLAIN = r"[ !#-\[\]-~]"
+_NAME = f"{_PLAIN}+"
+_PAIR = r"d[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}"
+_CODE = rf"u(?:(?!00[0-7])[0-9a-ce-f][0-9a-f]{{3}}|d[0-7][0-9a-f]{{2}}|{_PAIR})"
+_TEXT = rf'(?!"){_PLAIN}*(?:\\(?:["\\]|{_CODE}){_PLAIN}*)*'
+"""What stands between the quotes of a JSON string: not empty, no control character, no surrogate alone."""
+_INSTANT = "[1-8][0-9]{18}"
+"""Nanoseconds since the epoch, from 2001 to 2255: of equal length, so their texts sort as they do."""
+_LANE = "(?:0|-?[1-9][0-9]{0,17})"
+_COUNT = rf'"(?!errors"){_TEXT}":(?:0|[1-9][0-9]{{0,14}})'
+_COUNTS = rf"\{{{_COUNT}(?:,{_COUNT})*\}}"
+
+_OPEN = _line(
+    f'"e":"open","w":"({_NAME})","q":0,"t":({_INSTANT}),"lane":({_LANE}),"parent":"({_NAME})"',
+    f'"kind":"c","job":"({_NAME})","name":"({_TEXT})","client":"({_TEXT})"(?:,"part":"({_TEXT})","attempt":1)?',
+)
+_ADD = _line(rf'"w":"\2","q":1,"t":({_INSTANT}),"e":"add","c":({_COUNTS})')
+_LATER_ADD = _line(rf'"w":"\2","q":[0-9]+,"t":{_INSTANT},"e":"add","c":{_COUNTS}')
+_CLOSE = _line(rf'"w":"\2","q":([0-9]+),"t":({_INSTANT}),"e":"close","how":"ok","lane":({_LANE})')
+_STORY = f"({_OPEN}(?:{_ADD}((?:{_LATER_ADD})*))?{_CLOSE})"
+"""The events of one writer (\\2)."""
+_STORY_OR_LINE = re.compile(f"{_STORY}|(.+\n)")
+_ONE_STORY = re.compile(_STORY)
+_ADDED = re.compile(_line(f'"w":"{_NAME}","q":([0-9]+),"t":({_INSTANT}),"e":"add","c":({_COUNTS})'))
+_WRITER = re.compile(rf'\{{(?:"e":"open",)?"w":"({_NAME})"')
 
 
 class ToldPart(NamedTuple):
-    """A part told whole; see `jobspan.model.part.Part`. `story` are its events."""
+    """A part told whole, in the texts of its journal (JSON without quotes); see `jobspan.model.part.Part`."""
 
-    story: list[Event]
+    story: str
+    """Its events, a line each."""
     process: str
     uid: str
     job: str
     client: str
+    """As it is, not as JSON."""
     label: str
     parent: str
-    lane: int
+    lane: str
     name: str
-    last_ns: int
-    closed_ns: int
-    end_lane: int
-    whole: WholePart
+    counts: str
+    """What was added, as a JSON object; empty: nothing."""
+    last_ns: str
+    """When something was added last; 0: never."""
+    start_ns: str
+    end_ns: str
+    end_lane: str
+    events: int
+
+    def whole(self) -> WholePart:
+        """Return what its run takes from it."""
+        start_ns, end_ns = int(self.start_ns), int(self.end_ns)
+        return WholePart(json.loads(self.counts or "{}"), start_ns, max(start_ns, end_ns))
+
+    def payloads(self) -> list[bytes]:
+        """Return its events as they stand in the journal."""
+        return self.story.encode().splitlines()
 
 
-def told_whole(story: list[Any], process: str) -> ToldPart | None:
-    """Return the part that the events of one writer tell whole; they are checked as any others are."""
-    opening, closing = story[0], story[-1]
-    try:
-        opened: tuple[Any, ...] = _OPEN(opening)
-        ended: tuple[Any, ...] = _CLOSE(closing)
-    except KeyError:
+def tell(payloads: Sequence[bytes], process: str) -> tuple[list[ToldPart], list[bytes]]:
+    """Return the parts told whole in records of the journal of a process, and all other records.
+
+    Events of one part mostly stand side by side. Where those of several threads alternate, they are sorted.
+    """
+    told: list[ToldPart] = []
+    others: list[str] = []
+    for start in range(0, len(payloads), _AT_ONCE):
+        text = b"\n".join(payloads[start : start + _AT_ONCE]).decode("latin-1") + "\n"
+        for found in _STORY_OR_LINE.findall(text):
+            part = None if found[-1] else _part(found, process)
+            if part is not None:
+                told.append(part)
+            else:
+                others += [found[-1]] if found[-1] else found[0].splitlines(keepends=True)
+    return told, _left_over(others, process, told) if others else []
+
+
+def _left_over(lines: list[str], process: str, told: list[ToldPart]) -> list[bytes]:
+    """Add the parts told whole in scattered lines to `told`; return the records of all others."""
+    stories: dict[str, list[str]] = {}
+    for line in lines:
+        named = _WRITER.match(line)
+        stories.setdefault(named[1] if named else "", []).append(line)
+    rest: list[str] = []
+    for story in stories.values():
+        found = _ONE_STORY.fullmatch("".join(story)) if 2 <= len(story) <= _AT_ONCE else None
+        part = _part((*found.groups(""), ""), process) if found else None
+        if part is None:
+            rest += story
+        else:
+            told.append(part)
+    return [line[:-1].encode("latin-1") for line in rest]
+
+
+def _part(found: tuple[str, ...], process: str) -> ToldPart | None:
+    """Return the part of a match of `_STORY`; None if its events are not numbered one after the other."""
+    story, uid, start_ns, lane, parent, job, label, client, name, last_ns, counts, later, *closing, _ = found
+    last, end_ns, end_lane = closing
+    added = 1 if counts else 0
+    if later:
+        adds = _ADDED.findall(story)
+        if [seq for seq, _, _ in adds] != [str(seq) for seq in range(1, len(adds) + 1)]:
+            return None
+        added, last_ns, counts = len(adds), max(at_ns for _, at_ns, _ in adds), _sum(adds)
+    if last != str(added + 1):
         return None
-    if ended[:3] != ("close", "ok", len(story) - 1) or not _are_sound(opened, ended):
-        return None
-    name = "" if len(opening) == len(opened) else _part_name(opening)
-    added = _added(story)
-    if name is None or added is None or len(closing) != len(ended) + _WRITER:
-        return None
-    _, _, _, uid, job, parent, label, client, start_ns, lane = opened
-    end_ns, end_lane = ended[3:]
-    counts, last_ns = added
-    whole = WholePart(counts, start_ns, max(start_ns, end_ns))
+    if "\\" in client:
+        client = json.loads(f'"{client}"')
     return ToldPart(
-        story, process, uid, job, client, label, parent, lane, name, last_ns, end_ns, end_lane, whole
+        *(story, process, uid, job, client, label, parent, lane, name),
+        *(counts, last_ns or "0", start_ns, end_ns, end_lane, added + 2),
     )
 
 
-def _are_sound(opened: tuple[Any, ...], ended: tuple[Any, ...]) -> bool:
-    """Whether the open event of a client run and its close have values of the right types and bounds."""
-    if tuple(map(type, opened)) != _OPEN_TYPES or tuple(map(type, ended)) != _CLOSE_TYPES:
-        return False
-    kind, of, seq, uid, job, _, label, client, start_ns, lane = opened
-    end_ns, end_lane = ended[3:]
-    return (
-        (kind, of, seq) == ("open", "c", 0)
-        and bool(uid and job and label and client)
-        and 0 <= start_ns <= MAX_INSTANT
-        and 0 <= end_ns <= MAX_INSTANT
-        and -MAX_INSTANT <= lane <= MAX_INSTANT
-        and -MAX_INSTANT <= end_lane <= MAX_INSTANT
-    )
-
-
-def _part_name(opening: Event) -> str | None:
-    """Return how the first attempt of a named part is called; None where more than that is told of it."""
-    name, attempt = opening.get("part"), opening.get("attempt")
-    is_first = type(attempt) is int and attempt == 1 and len(opening) == len(_OPEN_TYPES) + 2
-    return name if is_first and type(name) is str and name else None
-
-
-def _added(story: list[Any]) -> tuple[Sums, int] | None:
-    """Return what the events between the first and the last add up to, and when the latest of them was."""
-    counts: Sums = {}
-    last_ns = 0
-    for seq in range(1, len(story) - 1):
-        event = story[seq]
-        try:
-            kind, number, at_ns, added = found = _ADD(event)
-        except KeyError:
-            return None
-        if tuple(map(type, found)) != _ADD_TYPES or kind != "add" or number != seq:
-            return None
-        if len(event) != len(found) + _WRITER or not 0 <= at_ns <= MAX_INSTANT:
-            return None
-        for name, value in added.items():
-            if type(value) is not int or not 0 <= value <= MAX_COUNT or name == "errors":
-                return None
-            counts[name] = counts.get(name, 0) + value
-        last_ns = max(last_ns, at_ns)
-    return counts, last_ns
+def _sum(adds: Sequence[tuple[str, str, str]]) -> str:
+    sums: Sums = {}
+    for _, _, counts in adds:
+        add_sums(sums, json.loads(counts))
+    return json.dumps(sums, separators=(",", ":"))
