@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from jobspan.ledger import codec, queries
 from jobspan.ledger.ledger import Ledger
+from jobspan.ledger.marking import mark_dirty
 from jobspan.ledger.reading import LedgerReader
-from jobspan.ledger.store import mark_dirty
 from jobspan.ledger.transaction import run_of, transact
 
 

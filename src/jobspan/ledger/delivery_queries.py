@@ -28,26 +28,36 @@ _IN_SLOTS = _IN_QUEUE.format(which="IN ({slots})")
 _EVERY_UNHURRIED = ", ".join(
     str(lane + turn)
     for lane in (JOB, SHOWN, RUNNING, COMPLETED, OTHERWISE)
-    for turn in (NEWS, LINGERING, FOR_JOB_UNHURRIED, REFUSED_UNHURRIED)
+    for turn in (NEWS, LINGERING, REFUSED_UNHURRIED)
 )
 
-MARK_DIRTY = """
-INSERT INTO deliveries (destination, run, job, kind, wanted, status, urgent, dirty_ns, stage)
-VALUES (:destination, :run, :job, :kind, 1, :status, :urgent, :now, CASE :kind WHEN 'j' THEN 0 ELSE coalesce(
-    (SELECT 2 FROM deliveries WHERE destination = :destination AND run = :job AND stage >= 2), 0) END)
+_STAGE = """coalesce(
+    (SELECT 2 FROM deliveries WHERE destination = :destination AND run = :job AND stage >= 2), 0)"""
+_MARK = "INSERT INTO deliveries (destination, run, job, kind, wanted, status, urgent, dirty_ns, stage)"
+_OR_AGAIN = """
 ON CONFLICT (destination, run) DO UPDATE SET
     dirty_ns = CASE WHEN wanted > sent THEN dirty_ns ELSE excluded.dirty_ns END,
     wanted = wanted + 1, status = excluded.status, urgent = max(urgent, excluded.urgent),
     state = 'due', hold_ns = CASE state WHEN 'parked' THEN 0 ELSE hold_ns END,
     stage = CASE stage WHEN 3 THEN 0 ELSE stage END
 """
+MARK_DIRTY = (
+    _MARK + " VALUES (:destination, :run, :job, :kind, 1, :status, :urgent, :now,"
+    f" CASE :kind WHEN 'j' THEN 0 ELSE {_STAGE} END)" + _OR_AGAIN
+)
 """Note in the transaction of the fold that a run has changed; what was parked gets another chance."""
+MARK_NEW = (
+    f"{_MARK} SELECT :destination, value, :job, 'c', 1, 'Completed', :urgent, :now, {_STAGE}"
+    " FROM json_each(:runs) WHERE 1" + _OR_AGAIN
+)
+"""The same of many new client runs of one job."""
 HURRY_JOB = (
     "UPDATE deliveries SET urgent = 1 WHERE (destination, run) IN"
     " (SELECT destination, run FROM deliveries INDEXED BY deliveries_queue_of_job"
     f" WHERE job = ? AND ({_SLOT}) IN ({_EVERY_UNHURRIED}) AND wanted > sent AND stage <> 3 LIMIT 50000)"
 )
-"""A job is over: its rows linger no more. Behind so many (20 minutes of sending) none lingers anyway."""
+"""A job is over: its rows linger no more. Behind so many (20 minutes of sending) none lingers anyway; those
+that wait for the job's row are hurried when they are told of it (`PASS_ON`)."""
 DIRTY_AGAIN = (
     "UPDATE deliveries SET wanted = wanted + 1, state = 'due' WHERE job = ?1"
     " AND destination IN (SELECT value FROM runs, json_each(data, '$.to') WHERE uid = ?1)"
@@ -187,10 +197,13 @@ PUT_REMOTE_ID = (
 )
 STAGE = "SELECT stage FROM deliveries WHERE destination = :destination AND run = :run"
 PASS_ON = (
-    "UPDATE deliveries SET stage = :stage WHERE destination = :destination AND kind = 'c'"
+    "UPDATE deliveries SET stage = :stage, urgent = CASE WHEN wanted <= sent THEN urgent ELSE max(urgent,"
+    " (SELECT status <> 'Running' FROM deliveries WHERE destination = :destination AND run = :run)) END"
+    " WHERE destination = :destination AND kind = 'c'"
     " AND run >= :run || '/' AND run < :run || '0' AND stage <> :stage"
 )
-"""Tell the client runs of a job whether its row is known to be ours (2) or not (0)."""
+"""Tell the client runs of a job whether its row is known to be ours (2) or not (0), and hurry them if it is
+over."""
 UNPARK = (
     "UPDATE deliveries SET state = 'due', hold_ns = 0 WHERE (destination, run) IN"
     " (SELECT destination, run FROM " + _IN_SLOTS + ")"

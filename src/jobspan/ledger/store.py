@@ -6,14 +6,13 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 
-from jobspan import _clock
-from jobspan.ledger import codec, delivery_queries, queries
+from jobspan.ledger import codec, queries
+from jobspan.ledger.marking import mark_dirty
 from jobspan.model.entry import Entry
 from jobspan.model.event import Event
 from jobspan.model.numbers import Seen
-from jobspan.model.part import CLIENT_RUN, Part
+from jobspan.model.part import Part
 from jobspan.model.run import Run
-from jobspan.model.status import Status
 from jobspan.model.workspace import BookedCall, Process, Workspace
 
 _AT_ONCE = 500
@@ -26,43 +25,6 @@ def select_many(connection: sqlite3.Connection, query: str, values: Iterable[str
     for start in range(0, len(listed), _AT_ONCE):
         some = listed[start : start + _AT_ONCE]
         yield from connection.execute(query.format(many=",".join("?" * len(some))), some)
-
-
-def mark_dirty(connection: sqlite3.Connection, changed: Iterable[tuple[Run, Run]]) -> None:
-    """Note which rows the destinations of changed runs must show anew: (run, its job); one transaction."""
-    now_ns = _clock.now_ns()
-    ended: dict[str, None] = {}
-    rows: list[dict[str, object]] = []
-    for run, job in _with_early_ones(connection, changed):
-        if not job.destinations or not run.is_opened:
-            continue
-        if job.status.is_terminal:
-            ended[job.uid] = None
-        values: dict[str, object] = {
-            "run": run.uid,
-            "job": run.job,
-            "kind": run.kind,
-            "status": run.status.value,
-            "urgent": int(job.status.is_terminal),
-            "now": now_ns,
-        }
-        rows += [{**values, "destination": destination} for destination in job.destinations]
-    connection.executemany(delivery_queries.MARK_DIRTY, rows)
-    connection.executemany(delivery_queries.HURRY_JOB, [(uid,) for uid in ended])
-
-
-def _with_early_ones(
-    connection: sqlite3.Connection, changed: Iterable[tuple[Run, Run]]
-) -> Iterator[tuple[Run, Run]]:
-    """Yield `changed`, and the client runs folded before anything said where their job is to be shown."""
-    for run, job in changed:
-        yield run, job
-        if run is not job or not job.destinations:
-            continue
-        if connection.execute(delivery_queries.DELIVERY, (job.destinations[0], job.uid)).fetchone() is None:
-            for row in connection.execute(queries.RUNS_OF_JOB, (job.uid,)).fetchall():
-                if row[0] != job.uid:
-                    yield codec.read_run(row), job
 
 
 class SqliteStore:
@@ -154,7 +116,7 @@ class SqliteStore:
         put(queries.PUT_PROCESS, map(codec.process_row, space.processes.values()))
         put(queries.PUT_WRITER, ((writer, seen.to_text()) for writer, seen in space.writers.items()))
         changed = [(run, space.job(run.job)) for run in space.runs.values()]
-        mark_dirty(self._connection, [*changed, *self._written(space)])
+        mark_dirty(self._connection, changed, self._written(space))
 
     def take_versions(self, count: int) -> int:
         """Return the first of `count` new version numbers for rows of runs."""
@@ -165,13 +127,10 @@ class SqliteStore:
         return last + 1
 
     @staticmethod
-    def _written(space: Workspace) -> Iterator[tuple[Run, Run]]:
-        """Yield the client runs written straight as rows that are to be shown somewhere, with their jobs.
+    def _written(space: Workspace) -> list[tuple[Run, list[str]]]:
+        """Return the client runs written straight as rows that are to be shown somewhere, by their jobs.
 
         One that was changed later in the pass is not among them: it has another status now.
         """
-        for uid, runs in space.written.items():
-            job = space.job(uid)
-            if job.destinations:
-                for run in (run for run in runs if run not in space.runs):
-                    yield Run(run, CLIENT_RUN, uid, start_ns=0, status=Status.COMPLETED), job
+        shown = [(job, runs) for uid, runs in space.written.items() if (job := space.job(uid)).destinations]
+        return [(job, [run for run in runs if run not in space.runs]) for job, runs in shown]
