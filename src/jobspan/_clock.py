@@ -93,6 +93,9 @@ def use(clock: Clock) -> Clock:
 monotonic: Callable[[], float] = time.monotonic
 """Return seconds of a clock for measuring waits; its zero means nothing."""
 
+thread_seconds: Callable[[], float] = time.thread_time
+"""Return the seconds of CPU time of the current thread."""
+
 
 def sleep(seconds: float) -> None:
     """Wait, for background threads alone."""

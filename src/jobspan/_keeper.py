@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from jobspan import _clock
+from jobspan._breath import in_pieces
 from jobspan._ending import ProcessEnds, ending
 from jobspan._guard import guard, guarded
 from jobspan.exceptions import LedgerError
-from jobspan.journal import process
+from jobspan.journal import process, reader
 from jobspan.journal.writer import JournalWriter
 from jobspan.ledger.cancel import Requests, requests
+from jobspan.ledger.gate import fork_gate
 from jobspan.ledger.ledger import BusyLedgerError, Ledger
 
 _EVERY_SECONDS = 0.5
@@ -24,6 +26,16 @@ _SYNC_SECONDS = 1.0
 _TIDY_SECONDS = 3600.0
 _SLICE_SECONDS = 0.4
 _FEW_EVENTS = 3_000
+_BUSY_SECONDS = 0.1
+"""How long a fold waits for that of another process."""
+_SOON_SECONDS = 0.02
+"""When it goes on with a fold that was not through."""
+_PIECE_SECONDS = 150e-6
+"""So long the thread keeps the interpreter lock from the work, while the ledger is not behind."""
+_PIECE_EVENTS = 900
+_PATIENT_SECONDS = 1.0
+_DOUBLED_SECONDS = 0.5
+_HASTY_SECONDS = 4.0
 _LONGEST_PAUSE_SECONDS = 4.0
 _STUCK_SECONDS = 2.0
 """A ledger locked for so long, into which nobody commits, is not held by a folding process."""
@@ -63,6 +75,7 @@ class Keeper:
         self._position = -1
         self._beat_at = self._sync_at = self._tidy_at = self._swept_at = self._fold_at = 0.0
         self._pause_seconds = 0.0
+        self._behind_since: float | None = None
         self._contention = Contention(ledger)
 
     def start(self) -> None:
@@ -114,7 +127,7 @@ class Keeper:
             self._work_on()
 
     def _work_on(self) -> None:
-        while not self._stopped.wait(_EVERY_SECONDS):
+        while not self._stopped.wait(_EVERY_SECONDS if self._behind_since is None else _SOON_SECONDS):
             with ending.working():
                 with guarded("keeper"):
                     self._round()
@@ -132,7 +145,8 @@ class Keeper:
             self._beat_at = now + _HEARTBEAT_SECONDS
             self._journal.touch()
         sweep = now >= self._swept_at
-        if now >= self._fold_at and (moved or sweep or self._journal.buffered):
+        is_behind = self._behind_since is not None
+        if now >= self._fold_at and (moved or sweep or is_behind or self._journal.buffered):
             self._swept_at = now + _HEARTBEAT_SECONDS if sweep else self._swept_at
             if self._fold(sweep):
                 self._position = position
@@ -147,13 +161,23 @@ class Keeper:
 
     def _fold(self, sweep: bool) -> bool:
         """Fold for a while; True if there is no need to come back before something is written."""
+        begun = _clock.monotonic()
+        since = begun if self._behind_since is None else self._behind_since
+        is_patient = bool(piece_of(begun - since))
         try:
-            is_all = self._ledger.fold(seconds=_SLICE_SECONDS, sweep=sweep)
+            with in_pieces(lambda: self._piece(since)) if is_patient else nullcontext():
+                is_all = self._ledger.fold(
+                    seconds=_SLICE_SECONDS,
+                    busy_seconds=_BUSY_SECONDS,
+                    sweep=sweep,
+                    events=_PIECE_EVENTS if is_patient else None,
+                    only=None if sweep else self._writer(),
+                )
         except BusyLedgerError as error:
             self._contention.met()
             if self._contention.is_stuck:
                 guard.note("ledger.busy", str(error))
-            return self._contention.has_moved  # then another process folds, this one's journal with it
+            return False
         except LedgerError as error:
             guard.note("ledger", str(error))
             # Folding in vain costs the work its interpreter lock: try less and less often.
@@ -162,7 +186,31 @@ class Keeper:
             return False
         self._pause_seconds = 0.0
         self._contention = Contention(self._ledger)
+        if is_all:
+            self._behind_since = None
+        elif self._behind_since is None:
+            self._behind_since = begun
         return is_all
+
+    def _piece(self, since: float) -> float:
+        if fork_gate.is_wanted or self._stopped.is_set():
+            return 0.0
+        return piece_of(_clock.monotonic() - since)
+
+    def _writer(self) -> str | None:
+        path = self._journal.path
+        return None if path is None else reader.writer_key(path)
+
+
+def piece_of(late_seconds: float) -> float:
+    """Return how long a piece of the fold is while the ledger is behind for so long; 0: no breath is taken.
+
+    Beside a thread that computes without a pause, a piece is done every 5 ms.
+    """
+    if late_seconds > _HASTY_SECONDS:
+        return 0.0
+    doubled = max(0.0, late_seconds - _PATIENT_SECONDS) / _DOUBLED_SECONDS
+    return float(_PIECE_SECONDS * 2**doubled)
 
 
 class Contention:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from jobspan._breath import is_in_pieces, paced
 from jobspan.model.event import Event, read_objects
 from jobspan.model.telling import ToldPart, tell
 from jobspan.model.validation import is_applicable
+
+_AT_ONCE = 16
+"""Records read without a breath."""
 
 Events = list[tuple[Event, str | None]]
 """Events, each with the process in whose journal it was found; None: it is about the process itself."""
@@ -34,8 +38,8 @@ class Batch:
 
         The parts told whole come before all else: the fold gives the same records in any order.
         """
-        told, others = tell(payloads, process)
-        rest = [event for event in read_objects(others) if event is not None and is_applicable(event)]
+        told, others = tell(payloads, process, paced)
+        rest = [event for event in _objects(others) if event is not None and is_applicable(event)]
         self.told += told
         self.rest += [(event, None if event["e"] == "process" else process) for event in rest]
         added = sum(part.events for part in told) + len(rest)
@@ -57,3 +61,9 @@ def events_of(told: Iterable[ToldPart]) -> Events:
     return [
         (event, part.process) for part in told for event in read_objects(part.payloads()) if event is not None
     ]
+
+
+def _objects(payloads: Sequence[bytes]) -> Iterator[Event | None]:
+    step = _AT_ONCE if is_in_pieces() else max(1, len(payloads))
+    for start in paced(range(0, len(payloads), step)):
+        yield from read_objects(payloads[start : start + step])

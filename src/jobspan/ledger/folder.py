@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobspan import _clock
+from jobspan._breath import breathe, is_in_pieces, paced
 from jobspan._guard import guard, guarded
 from jobspan.journal import reader
 from jobspan.journal.given import GivenIds
@@ -30,6 +31,8 @@ from jobspan.model.part import Part
 
 _BATCH_EVENTS = 12_000
 _CHUNK_BYTES = 128 * 1024
+_PIECE_BYTES = 32 * 1024
+"""Read between two breaths."""
 _SILENT_NS = 15_000_000_000
 """A live process touches its journal every 5 s; past this its pid is looked at."""
 _LATE_NS = 60_000_000_000
@@ -69,6 +72,22 @@ class Folded:
     retired: list[Path] = field(default_factory=list[Path])
 
 
+@dataclass(slots=True)
+class _Reading:
+    """What was read of the journals; nothing of it is in the ledger yet."""
+
+    only: str | None
+    batch: Batch
+    journals: list[_Journal]
+    """Those with something to read, or that may be."""
+    known: dict[str, tuple[int, bool]]
+    """Of these, what the ledger said when they were read: how far it had them."""
+    touched: list[_Journal] = field(default_factory=list[_Journal])
+    """Those with something new."""
+    skipped: int = 0
+    more: bool = False
+
+
 class Folder:
     """Folds the journals of one place into an open ledger.
 
@@ -89,6 +108,7 @@ class Folder:
         self._ids = ids
         self._lost_after_ns = round(lost_after_seconds * 1e9)
         self._aside_seen: _Mark | None = None
+        self._ahead: _Reading | None = None
 
     def fold(
         self,
@@ -98,8 +118,12 @@ class Folder:
         sweep: bool = True,
         retire: bool = True,
         events: int | None = None,
+        only: str | None = None,
     ) -> Folded:
         """Fold a batch in one transaction.
+
+        A thread that works in pieces reads before the transaction, so that nobody waits for its breaths.
+        Where another process was quicker, what was read is thrown away; there is more, then.
 
         Args:
             connection: An open ledger, outside a transaction.
@@ -107,64 +131,101 @@ class Folder:
             sweep: Also look for dead processes and passed deadlines.
             retire: Set aside the journals read to their end.
             events: How many make a batch.
+            only: Leave the journals of live processes to them, but for this writer's (`reader.writer_key`).
 
         Raises:
             sqlite3.Error: As SQLite says; then nothing was changed.
             LedgerError: A newer jobspan has taken the ledger over.
         """
+        most = events or _BATCH_EVENTS
+        reading = self._read_ahead(connection, most, only) if is_in_pieces() else None
         connection.execute("BEGIN IMMEDIATE")
+        self._ahead = None
         try:
             check_version(connection, self._place.ledger)
-            result, journals = self._fold_in_transaction(connection, extra, sweep, events or _BATCH_EVENTS)
+            if reading is None:
+                reading = self._read(self._unfinished(connection, only), most, only)
+            elif not self._is_current(connection, reading):
+                connection.execute("ROLLBACK")
+                return Folded(more=True)
+            self._fold_in_transaction(connection, reading, extra, sweep)
             connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):  # it may be over, or the connection closed by a fork
                 connection.execute("ROLLBACK")
             raise
-        for journal in journals:
+        result = Folded(reading.batch.size, reading.skipped, reading.more)
+        for journal in reading.touched:
             if retire and journal.done and journal.path.parent == self._place.journal:
                 reader.retire(journal.path, self._place, owner_gone=True)
                 result.retired.append(journal.path)
         return result
 
     def _fold_in_transaction(
-        self, connection: sqlite3.Connection, extra: Sequence[tuple[str, str]], sweep: bool, most: int
-    ) -> tuple[Folded, list[_Journal]]:
-        result = Folded()
-        journals = self._unfinished(connection)
-        batch = Batch(most)
-        touched: list[_Journal] = []
-        for journal in journals:
-            if batch.is_full:
-                result.more = True
-                break
-            with guarded("ledger.journal"):
-                if self._read(journal, batch, result) or journal.done:
-                    touched.append(journal)
+        self, connection: sqlite3.Connection, reading: _Reading, extra: Sequence[tuple[str, str]], sweep: bool
+    ) -> None:
+        batch, touched = reading.batch, reading.touched
         for process, text in extra:
             if (event := read_event(text)) is not None:
                 batch.add_one(event, process)
         fold_batch(connection, batch, self._ids)
-        self._look_for_the_dead(connection, journals, touched, sweep)
-        if sweep and not result.more:
+        self._look_for_the_dead(connection, reading.journals, touched, sweep)
+        if sweep and not reading.more:
             resolve_usage(connection)
         connection.executemany(
             queries.PUT_JOURNAL, [(j.name, j.process, j.offset, j.skipped, j.done) for j in touched]
         )
-        result.events = batch.size
-        return result, touched
 
-    def _unfinished(self, connection: sqlite3.Connection) -> list[_Journal]:
+    def _read_ahead(self, connection: sqlite3.Connection, most: int, only: str | None) -> _Reading:
+        """Read a batch outside of a transaction; what was read before the ledger was found locked is kept.
+
+        Raises:
+            sqlite3.Error: Somebody folds now: it is not even begun.
+        """
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            check_version(connection, self._place.ledger)
+            if self._ahead is not None and self._ahead.only == only:
+                return self._ahead
+            journals = self._unfinished(connection, only)
+        finally:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+        self._ahead = self._read(journals, most, only)
+        return self._ahead
+
+    def _read(self, journals: list[_Journal], most: int, only: str | None) -> _Reading:
+        known = {journal.name: (journal.offset, journal.done) for journal in journals}
+        reading = _Reading(only, Batch(most), journals, known)
+        for journal in paced(journals):
+            if reading.batch.is_full:
+                reading.more = True
+                break
+            with guarded("ledger.journal"):
+                if self._take_in(journal, reading) or journal.done:
+                    reading.touched.append(journal)
+        return reading
+
+    @staticmethod
+    def _is_current(connection: sqlite3.Connection, reading: _Reading) -> bool:
+        """Whether the ledger has no more of the journals read than it had then."""
+        rows = select_many(connection, queries.JOURNALS, [journal.name for journal in reading.touched])
+        now = {row[0]: (row[2], bool(row[4])) for row in rows}
+        return all(reading.known[j.name] == now.get(j.name, (0, False)) for j in reading.touched)
+
+    def _unfinished(self, connection: sqlite3.Connection, only: str | None) -> list[_Journal]:
         """Return the journals with something to read. A new ledger reads those set aside again."""
         aside, mark = self._aside(connection)
         paths = {path.name: path for path in [*reader.journals(self._place), *aside]}
         known = {row[0]: row for row in select_many(connection, queries.JOURNALS, paths)}
         found: list[_Journal] = []
         is_folded = True
-        for path in sorted(paths.values(), key=reader.age_order):
+        for path in paced(sorted(paths.values(), key=reader.age_order)):
             row = known.get(path.name)
             journal = _Journal(path) if row is None else _Journal(path, row[1], row[2], row[3], bool(row[4]))
             is_aside = path.parent != self._place.journal
+            if not is_aside and only and reader.writer_key(path) != only and reader.is_owned(path):
+                continue
             if not journal.done or not is_aside:
                 found.append(journal)
             is_folded = is_folded and (journal.done or not is_aside)
@@ -179,29 +240,31 @@ class Folder:
             return [], None
         return ([] if mark == self._aside_seen else reader.done_journals(self._place)), mark
 
-    def _read(self, journal: _Journal, batch: Batch, result: Folded) -> bool:
-        """Read what is new in a journal into `batch`; True if there was something."""
+    def _take_in(self, journal: _Journal, reading: _Reading) -> bool:
+        """Read what is new in a journal; True if there was something."""
         before = (journal.offset, journal.skipped)
         try:
             if not journal.done and journal.path.parent == self._place.journal:
                 journal.offset = reader.within(journal.path, journal.offset)
-            self._read_chunks(journal, batch, result)
+            self._read_chunks(journal, reading)
         except FileNotFoundError:
             return False  # set aside by another reader meanwhile
         if journal.skipped != before[1]:
             skipped = journal.skipped - before[1]
-            result.skipped += skipped
+            reading.skipped += skipped
             guard.note(
                 "journal.damaged",
                 f"{skipped} records of {journal.name} are no events this version knows; it is kept 7 days",
             )
         return before != (journal.offset, journal.skipped)
 
-    def _read_chunks(self, journal: _Journal, batch: Batch, result: Folded) -> None:
+    def _read_chunks(self, journal: _Journal, reading: _Reading) -> None:
+        batch, limit = reading.batch, _PIECE_BYTES if is_in_pieces() else _CHUNK_BYTES
         gone = not journal.done and self._is_owner_gone(journal)
         found: list[bytes] = []
         while batch.size + len(found) < batch.most and not journal.done:
-            chunk = reader.read(journal.path, journal.offset, _CHUNK_BYTES, owner_gone=gone)
+            breathe()
+            chunk = reader.read(journal.path, journal.offset, limit, owner_gone=gone)
             found += chunk.payloads
             journal.offset = chunk.offset_after
             journal.skipped += chunk.skipped
@@ -209,7 +272,7 @@ class Folder:
                 journal.done = not chunk.owned
                 break
         else:
-            result.more = result.more or not journal.done
+            reading.more = reading.more or not journal.done
         if found:
             if journal.process is None:
                 _identity(journal)

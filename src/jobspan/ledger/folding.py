@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
+from jobspan._breath import paced
 from jobspan._guard import guarded
 from jobspan.journal.given import GivenIds
 from jobspan.ledger.batch import Batch, Events, events_of
@@ -78,7 +79,7 @@ def _fold_into(
     connection: sqlite3.Connection, store: SqliteStore, fold: Fold, events: Events, ids: GivenIds
 ) -> None:
     fold.prepare([event for event, _ in events])
-    for event, process in events:
+    for event, process in paced(events):
         fold.apply(event, process)
     fold.settle(exact=False)
     settle_run_ids(connection, fold.space, ids)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from jobspan import _clock
+from jobspan._ending import ending
 from jobspan._guard import guard
 from jobspan.exceptions import LedgerError
 from jobspan.journal.given import Claim, GivenIds
@@ -84,7 +85,13 @@ class Ledger:
         _ledgers.add(self)
 
     def fold(
-        self, *, seconds: float, busy_seconds: float = 0.0, sweep: bool = True, events: int | None = None
+        self,
+        *,
+        seconds: float,
+        busy_seconds: float = 0.0,
+        sweep: bool = True,
+        events: int | None = None,
+        only: str | None = None,
     ) -> bool:
         """Fold what the journals hold, batch by batch, for about `seconds`; True when nothing is left.
 
@@ -96,6 +103,7 @@ class Ledger:
             busy_seconds: How long to wait for another process that is folding.
             sweep: Also look for dead processes and passed deadlines.
             events: How many make a batch: fewer take longer in all, and end more punctually.
+            only: Leave the journals of live processes to them, but for that of this writer.
 
         Raises:
             BusyLedgerError: Another process is at it.
@@ -106,35 +114,35 @@ class Ledger:
         while True:
             begun = _clock.monotonic()
             try:
-                folded = self._fold_batch(patience, sweep, events)
+                folded = self._fold_batch(patience, sweep, events, only)
             except BrokenLedgerError as error:
                 self._replace(error)
-                folded = self._fold_batch(patience, sweep, events)
+                folded = self._fold_batch(patience, sweep, events, only)
             if not folded.more:
                 return True
             ended = _clock.monotonic()
             if ended + (ended - begun) > until:
                 return False
 
-    def _fold_batch(self, patience: float, sweep: bool, events: int | None) -> Folded:
+    def _fold_batch(self, patience: float, sweep: bool, events: int | None, only: str | None) -> Folded:
         while True:
             left = patience - _clock.monotonic()
             try:
                 with fork_gate.held(max(0.0, left)), translated(self.path):
-                    return self._fold_held(sweep, events)
+                    return self._fold_held(sweep, events, only)
             except BusyLedgerError:
                 if left <= 0:
                     raise
             _clock.sleep(_PAUSE_SECONDS)  # without the gate: a fork need not wait for another program
 
-    def _fold_held(self, sweep: bool, events: int | None) -> Folded:
+    def _fold_held(self, sweep: bool, events: int | None, only: str | None) -> Folded:
         connection = self._open()
         if connection.in_transaction:  # a signal handler came in while this thread folds
             raise BusyLedgerError("the interrupted thread is busy with the ledger; try again later")
         extra = self._unwritten.events()
         if self._folder is None:
             self._folder = _new_folder(self.place, self.ids)
-        folded = self._folder.fold(connection, extra=extra, sweep=sweep, events=events)
+        folded = self._folder.fold(connection, extra=extra, sweep=sweep, events=events, only=only)
         if extra:
             self._unwritten.forget(extra)
         return folded
@@ -285,7 +293,8 @@ class Ledger:
 
 
 def _new_folder(place: Place, ids: GivenIds) -> Folder:
-    from jobspan.ledger.folder import Folder
+    with ending.loading():
+        from jobspan.ledger.folder import Folder
 
     return Folder(place, ids)
 

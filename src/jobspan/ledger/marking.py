@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
 from jobspan import _clock
+from jobspan._breath import paced
 from jobspan.ledger import codec, delivery_queries, queries
 from jobspan.model.run import Run
 
@@ -34,7 +35,7 @@ def mark_dirty(connection: sqlite3.Connection, changed: Iterable[tuple[Run, Run]
             "now": now_ns,
         }
         rows += [{**values, "destination": destination} for destination in job.destinations]
-    connection.executemany(delivery_queries.MARK_DIRTY, rows)
+    connection.executemany(delivery_queries.MARK_DIRTY, paced(rows))
     for job, uids in new:
         _mark_new(connection, job, uids, now_ns)
     connection.executemany(delivery_queries.HURRY_JOB, [(uid,) for uid in ended])

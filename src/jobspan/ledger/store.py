@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
+from functools import cache
+from itertools import chain
 
+from jobspan._breath import paced
 from jobspan.ledger import codec, queries
 from jobspan.ledger.marking import mark_dirty
 from jobspan.model.entry import Entry
@@ -17,6 +20,7 @@ from jobspan.model.workspace import BookedCall, Process, Workspace
 
 _AT_ONCE = 500
 """Parameters in one query; SQLite's old limit is 999."""
+_ROWS_AT_ONCE = 16
 
 
 def select_many(connection: sqlite3.Connection, query: str, values: Iterable[str]) -> Iterator[codec.Row]:
@@ -25,6 +29,25 @@ def select_many(connection: sqlite3.Connection, query: str, values: Iterable[str
     for start in range(0, len(listed), _AT_ONCE):
         some = listed[start : start + _AT_ONCE]
         yield from connection.execute(query.format(many=",".join("?" * len(some))), some)
+
+
+def put_rows(connection: sqlite3.Connection, query: str, rows: list[codec.Row]) -> None:
+    """Run a query that ends with its one row of values for some rows at a time.
+
+    Each statement gives up the interpreter lock for a moment, and may wait 5 ms until it is back.
+    """
+    whole = len(rows) - len(rows) % _ROWS_AT_ONCE
+    if whole:
+        text = _for_many(query)
+        for start in paced(range(0, whole, _ROWS_AT_ONCE)):
+            connection.execute(text, list(chain.from_iterable(rows[start : start + _ROWS_AT_ONCE])))
+    connection.executemany(query, paced(rows[whole:]))
+
+
+@cache
+def _for_many(query: str) -> str:
+    head, found, values = query.rpartition(" VALUES ")
+    return head + found + ",".join([values] * _ROWS_AT_ONCE)
 
 
 class SqliteStore:
@@ -98,7 +121,10 @@ class SqliteStore:
 
     def write(self, space: Workspace) -> None:
         """Write back everything a pass of the fold changed."""
-        put = self._connection.executemany
+
+        def put(query: str, rows: Iterable[codec.Row]) -> None:
+            self._connection.executemany(query, paced(rows))
+
         version = self.take_versions(len(space.runs))
         put(queries.PART_FROM_RUN, ((uid,) for uid in space.runs))
         put(queries.PUT_PART, map(codec.part_row, space.parts.values()))

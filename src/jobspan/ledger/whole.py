@@ -15,8 +15,9 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable
 
+from jobspan._breath import paced
 from jobspan.ledger import codec, queries
-from jobspan.ledger.store import SqliteStore, select_many
+from jobspan.ledger.store import SqliteStore, put_rows, select_many
 from jobspan.model.fold import Fold
 from jobspan.model.part import CLIENT_RUN
 from jobspan.model.run import client_run_uid
@@ -37,7 +38,7 @@ def write_told(
         else:
             fresh[part.uid] = part
     by_run: dict[str, list[ToldPart]] = {}
-    for part in fresh.values():
+    for part in paced(fresh.values()):
         by_run.setdefault(client_run_uid(part.job, part.client), []).append(part)
     others += _give_to_known_runs(connection, fold, by_run)
     _write_new_runs(connection, store, fold, by_run)
@@ -69,7 +70,7 @@ def _give_to_known_runs(
         settled = [part for part in parts if not part.name]
         if not settled:
             continue
-        connection.executemany(queries.PUT_NEW_PART, [_part_row(uid, part) for part in settled])
+        put_rows(connection, queries.PUT_NEW_PART, [_part_row(uid, part) for part in settled])
         run = space.run(uid, CLIENT_RUN, settled[0].job)
         run.label = settled[0].client
         for part in settled:
@@ -86,14 +87,14 @@ def _write_new_runs(
     by_job: dict[str, list[ToldPart]] = {}
     rows: list[codec.Row] = []
     version = store.take_versions(len(by_run))
-    for uid, (part,) in by_run.items():
+    for uid, (part,) in paced(by_run.items()):
         rows.append(_run_row(uid, part, version + len(rows)))
         if part.job not in by_job:
             by_job[part.job] = []
             space.written.setdefault(part.job, [])
         by_job[part.job].append(part)
         space.written[part.job].append(uid)
-    connection.executemany(queries.PUT_NEW_RUN, rows)
+    put_rows(connection, queries.PUT_NEW_RUN, rows)
     space.load_runs(set(by_job))
     for job, parts in by_job.items():
         space.job(job).take_whole_runs(_sum(parts))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from jobspan.model.numbers import Sums, add_sums
@@ -85,14 +85,21 @@ class ToldPart(NamedTuple):
         return self.story.encode().splitlines()
 
 
-def tell(payloads: Sequence[bytes], process: str) -> tuple[list[ToldPart], list[bytes]]:
+def tell(
+    payloads: Sequence[bytes], process: str, paced: Callable[[Iterable[int]], Iterable[int]] = iter
+) -> tuple[list[ToldPart], list[bytes]]:
     """Return the parts told whole in records of the journal of a process, and all other records.
 
     Events of one part mostly stand side by side. Where those of several threads alternate, they are sorted.
+
+    Args:
+        payloads: The records.
+        process: Whose they are.
+        paced: May wait between the items it gives back.
     """
     told: list[ToldPart] = []
     others: list[str] = []
-    for start in range(0, len(payloads), _AT_ONCE):
+    for start in paced(range(0, len(payloads), _AT_ONCE)):
         text = b"\n".join(payloads[start : start + _AT_ONCE]).decode("latin-1") + "\n"
         for found in _STORY_OR_LINE.findall(text):
             part = None if found[-1] else _part(found, process)

@@ -1,0 +1,221 @@
+"""The background fold works in pieces: how long it keeps the interpreter lock, and what that may not change.
+
+Stretches are told in the folding thread's own CPU time between two turns of another thread, with forced
+switches of threads off: what else the machine does changes neither.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from datetime import UTC
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from jobspan import _clock
+from jobspan._breath import breathe, in_pieces, paced
+from jobspan._keeper import piece_of
+from jobspan.journal.given import GivenIds
+from jobspan.journal.place import Place
+from jobspan.ledger.connection import connect
+from jobspan.ledger.folder import Folder
+from jobspan.ledger.gate import fork_gate
+from jobspan.ledger.ledger import Ledger
+from tests.faults.process import jobs, run, start
+
+RUNS = 600
+RECORD = f"""
+with job("w") as j:
+    for n in range({RUNS}):
+        with j.client(f"c{{n}}") as c: c.add(leads=1)
+say("up")
+"""
+LIVE = RECORD + "sys.stdin.read(); os._exit(0)"
+STRETCHES = (
+    """
+from contextlib import nullcontext
+from jobspan._breath import in_pieces
+os.environ["JOBSPAN_EXIT_FLUSH"] = "0"
+runtime().keeper.stop()  # folds are begun here alone
+ledger = runtime().ledger
+ledger.fold(seconds=9)  # loads what it needs
+"""
+    + RECORD
+    + """
+sys.setswitchinterval(60)
+clock, ready, stretches = [], threading.Event(), []
+def fold(piece):
+    clock.append(time.pthread_getcpuclockid(threading.get_ident()))
+    ready.set()
+    with in_pieces(lambda: piece) if piece else nullcontext():
+        assert ledger.fold(seconds=9, events=900 if piece else None)
+        clock.clear()
+thread = threading.Thread(target=fold, args=(float(sys.argv[1]),))
+thread.start()
+ready.wait()
+last = 0
+while clock:
+    try: now = time.clock_gettime_ns(clock[0])
+    except (IndexError, OSError): break
+    stretches.append((now - last) / 1000)
+    last = now
+    time.sleep(0)
+thread.join()
+stretches.sort()
+say(int(max(stretches)))
+say(int(stretches[int(len(stretches) * 0.9)]))
+os._exit(0)
+"""
+)
+
+
+def stretches(ledger: Path, piece: float) -> tuple[int, int]:
+    """Return the longest stretch of a fold and that of the 90th percentile, in µs of its thread."""
+    _, longest, usual = run(ledger, STRETCHES, str(piece))
+    return int(longest), int(usual)
+
+
+@pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reason="no clock of another thread here")
+def test_a_fold_in_pieces_lets_other_threads_go_on(tmp_path: Path) -> None:
+    whole, _ = stretches(tmp_path / "whole.db", 0)
+    assert whole > 2_000  # the contrast
+    found = [stretches(tmp_path / f"{n}.db", 100e-6) for n in range(3)]
+    assert min(longest for longest, _ in found) < whole / 2  # a collection of garbage cannot be cut
+    assert min(usual for _, usual in found) < 400
+
+
+def test_pieces_grow_with_the_time_the_ledger_is_behind() -> None:
+    pieces = [piece_of(tenths / 10) for tenths in range(41)]
+    assert pieces[:11] == [pieces[0]] * 11
+    assert 0 < pieces[0] <= 150e-6
+    assert all(later > earlier for earlier, later in pairwise(pieces[10:]))
+    assert pieces[-1] >= 5e-3  # half of the lock, beside a thread that computes
+    assert piece_of(4.1) == 0  # no breath at all
+
+
+def test_no_breath_is_taken_while_somebody_waits_for_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    breaths: list[float] = []
+    monkeypatch.setattr(_clock, "sleep", breaths.append)
+    done = threading.Event()
+
+    def wait() -> None:
+        with fork_gate.held():
+            done.set()
+
+    with in_pieces(lambda: 0.0 if fork_gate.is_wanted else 1e-9):
+        with fork_gate.held():
+            breathe()
+            assert len(breaths) == 1
+            waiting = threading.Thread(target=wait)
+            waiting.start()
+            while not fork_gate.is_wanted:
+                time.sleep(0.001)
+            breathe()
+            assert len(breaths) == 1
+        waiting.join()
+        assert done.is_set()
+        breathe()
+    assert len(breaths) == 2
+    assert list(paced([1, 2])) == [1, 2]  # outside, nothing is paced
+    assert len(breaths) == 2
+
+
+def test_what_another_process_folds_meanwhile_is_folded_once(ledger: Path) -> None:
+    """The other one comes in at a breath, after the journal was read and before the transaction."""
+    run(ledger, RECORD, JOBSPAN_EXIT_FLUSH="0")
+    place = Place(ledger)
+    others = [Folder(place, GivenIds(place, lambda start_ns: None)) for _ in range(2)]
+    connection = connect(place)
+    folded: list[int] = []
+    is_begun = threading.Event()
+
+    def fold_elsewhere() -> None:
+        if not is_begun.is_set() or connection.in_transaction or folded:
+            return
+        own = connect(place)
+        folded.append(others[1].fold(own, events=700).events)
+        own.close()
+
+    def come_in() -> float:
+        thread = threading.Thread(target=fold_elsewhere)
+        thread.start()
+        thread.join()
+        return 1e-9
+
+    with in_pieces(come_in):
+        is_begun.set()
+        first = others[0].fold(connection, events=900)
+        assert folded
+        assert (first.events, first.more) == (0, True)
+        while others[0].fold(connection, events=900).more:
+            pass
+    connection.close()
+    (job,) = jobs(ledger)
+    assert [one["leads_processed"] for one in job["client_runs"]] == [1] * RUNS
+
+
+def test_live_journals_of_others_can_be_left_to_them(ledger: Path) -> None:
+    own = Ledger(ledger, lambda start_ns: None, UTC)
+    with start(ledger, f"runtime().keeper.pid = os.getpid()  # has none\n{LIVE}") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        assert own.fold(seconds=9, only="another-writer")
+        assert _count(ledger) == 0
+        process.communicate("")
+    assert own.fold(seconds=9, only="another-writer")  # it has died
+    assert _count(ledger) == RUNS
+    own.close()
+
+
+def _count(ledger: Path) -> int:
+    connection = sqlite3.connect(ledger)
+    (count,) = connection.execute("SELECT count(*) FROM runs WHERE kind = 'c'").fetchone()
+    connection.close()
+    return int(count)
+
+
+FLOOD = """
+rate, seconds = map(float, sys.argv[1:])
+n, begun = 0, time.perf_counter()
+with job("w") as j:
+    while (now := time.perf_counter()) < begun + seconds:
+        if not rate or now > begun + n / rate:
+            n += 1
+            with j.client(f"c{n}") as c: c.add(leads=1)
+os._exit(0)
+"""
+
+
+def lags(ledger: Path, rate: float, seconds: float) -> list[float]:
+    """Return by how many seconds the newest client run in the ledger was late, each quarter of a second."""
+    found: list[float] = []
+    with start(ledger, FLOOD, str(rate), str(seconds)) as process:
+        while process.poll() is None:
+            time.sleep(0.25)
+            try:
+                connection = sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)
+                (end_ns,) = connection.execute("SELECT max(end_ns) FROM runs WHERE kind = 'c'").fetchone()
+                connection.close()
+            except sqlite3.Error:
+                continue
+            if end_ns is not None:
+                found.append(time.time() - end_ns / 1e9)
+        process.communicate()
+    return found
+
+
+@pytest.mark.slow
+def test_rows_beside_a_computing_thread_are_two_seconds_late_at_most(tmp_path: Path) -> None:
+    found = [sorted(lags(tmp_path / f"{trial}.db", 100, 10)) for trial in range(3)]
+    assert min(late[-4] for late in found if len(late) > 20) <= 2  # the first wait for modules, too
+
+
+@pytest.mark.slow
+def test_in_a_flood_the_ledger_is_late_by_a_bounded_time(ledger: Path) -> None:
+    """As fast as the process can, for 30 s: pieces grow until the fold has its half of the lock."""
+    found = lags(ledger, 0, 30)
+    assert len(found) > 60
+    assert max(found) < 20
