@@ -304,7 +304,10 @@ def test_what_a_late_event_makes_of_a_run_told_in_the_same_batch_is_what_is_to_b
 
 def test_the_clients_of_a_map_take_the_short_way() -> None:
     connection = sqlite_ledger()
-    stories = [whole_part(f"C{n}", n, client=f"x{n}", part=f"map 3f {n}", attempt=1) for n in range(1, 6)]
+    stories = [
+        whole_part(f"C{n}", n, name=f"x{n}", client=f"x{n}", part=f"map 3f {n}", attempt=1)
+        for n in range(1, 6)
+    ]
     batch = as_batch([(event, "p") for story in [[JOB_OPEN], *stories] for event in story])
     assert len(batch.told) == 5
     fold_batch(connection, batch, NO_IDS)

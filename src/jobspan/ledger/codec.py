@@ -186,9 +186,11 @@ def read_part(row: Row) -> Part:
 
 def told_data(part: ToldPart) -> str:
     """Return the data of a part told whole. What follows from the rest of the row is left out."""
-    _, _, _, _, _, label, _, lane, name, counts, last_ns, _, end_ns, end_lane, events = part
-    more = f',"{name}"' if name else ""
-    return f'["{label}",{lane},{last_ns},{end_ns},{end_lane},{events},{counts or "{}"}{more}]'
+    more = f',"{part.name}"' if part.name else ""
+    return (
+        f'["{part.label}",{part.lane},{part.last_ns},{part.end_ns},{part.end_lane},{part.events}'
+        f",{part.counts or '{}'}{more}]"
+    )
 
 
 def told_run_data(counts: str, name: str) -> str:

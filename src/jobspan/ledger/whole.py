@@ -17,7 +17,7 @@ from collections.abc import Iterable
 
 from jobspan._breath import paced
 from jobspan.ledger import codec, queries
-from jobspan.ledger.store import SqliteStore, put_rows, select_many
+from jobspan.ledger.store import SqliteStore, put_rows, select_among
 from jobspan.model.fold import Fold
 from jobspan.model.part import CLIENT_RUN
 from jobspan.model.run import client_run_uid
@@ -50,7 +50,7 @@ def write_told(
 def _known(connection: sqlite3.Connection, uids: list[str]) -> set[str]:
     """Return which of these parts the ledger has heard of, or holds something open below of."""
     asked = (queries.KNOWN_PARTS, queries.KNOWN_IN_RUNS, queries.OPEN_ABOVE)
-    return {uid for query in asked for (uid,) in select_many(connection, query, uids)}
+    return {uid for query in asked for (uid,) in select_among(connection, query, uids)}
 
 
 def _give_to_known_runs(
@@ -58,7 +58,7 @@ def _give_to_known_runs(
 ) -> list[ToldPart]:
     """Write the parts of runs with more than one, and take these runs out; return parts to be weighed."""
     space = fold.space
-    known = {uid for (uid,) in select_many(connection, queries.KNOWN_RUNS, by_run)}
+    known = {uid for (uid,) in select_among(connection, queries.KNOWN_RUNS, by_run)}
     grown = {uid: by_run[uid] for uid, parts in by_run.items() if len(parts) > 1 or uid in known}
     if not grown:
         return []

@@ -39,7 +39,7 @@ _COUNTS = rf"\{{{_COUNT}(?:,{_COUNT})*\}}"
 
 _OPEN = _line(
     f'"e":"open","w":"({_NAME})","q":0,"t":({_INSTANT}),"lane":({_LANE}),"parent":"({_NAME})"',
-    f'"kind":"c","job":"({_NAME})","name":"({_TEXT})","client":"({_TEXT})"(?:,"part":"({_TEXT})","attempt":1)?',
+    rf'"kind":"c","job":"({_NAME})","name":"({_TEXT})","client":"\7"(?:,"part":"({_TEXT})","attempt":1)?',
 )
 _ADD = _line(rf'"w":"\2","q":1,"t":({_INSTANT}),"e":"add","c":({_COUNTS})')
 _LATER_ADD = _line(rf'"w":"\2","q":[0-9]+,"t":{_INSTANT},"e":"add","c":{_COUNTS}')
@@ -55,25 +55,26 @@ _WRITER = re.compile(rf'\{{(?:"e":"open",)?"w":"({_NAME})"')
 class ToldPart(NamedTuple):
     """A part told whole, in the texts of its journal (JSON without quotes); see `jobspan.model.part.Part`."""
 
-    story: str
-    """Its events, a line each."""
     process: str
-    uid: str
-    job: str
     client: str
     """As it is, not as JSON."""
-    label: str
-    parent: str
+    events: int
+    """How many it is told by."""
+    story: str
+    """Its events, a line each."""
+    uid: str
+    start_ns: str
     lane: str
+    parent: str
+    job: str
+    label: str
     name: str
-    counts: str
-    """What was added, as a JSON object; empty: nothing."""
     last_ns: str
     """When something was added last; 0: never."""
-    start_ns: str
+    counts: str
+    """What was added, as a JSON object; empty: nothing."""
     end_ns: str
     end_lane: str
-    events: int
 
     def whole(self) -> WholePart:
         """Return what its run takes from it."""
@@ -129,22 +130,18 @@ def _left_over(lines: list[str], process: str, told: list[ToldPart]) -> list[byt
 
 def _part(found: tuple[str, ...], process: str) -> ToldPart | None:
     """Return the part of a match of `_STORY`; None if its events are not numbered one after the other."""
-    story, uid, start_ns, lane, parent, job, label, client, name, last_ns, counts, later, *closing, _ = found
-    last, end_ns, end_lane = closing
+    label = found[6]
+    last_ns, counts, later, last = found[8:12]
     added = 1 if counts else 0
     if later:
-        adds = _ADDED.findall(story)
+        adds = _ADDED.findall(found[0])
         if [seq for seq, _, _ in adds] != [str(seq) for seq in range(1, len(adds) + 1)]:
             return None
         added, last_ns, counts = len(adds), max(at_ns for _, at_ns, _ in adds), _sum(adds)
     if last != str(added + 1):
         return None
-    if "\\" in client:
-        client = json.loads(f'"{client}"')
-    return ToldPart(
-        *(story, process, uid, job, client, label, parent, lane, name),
-        *(counts, last_ns or "0", start_ns, end_ns, end_lane, added + 2),
-    )
+    client = json.loads(f'"{label}"') if "\\" in label else label
+    return ToldPart._make((process, client, added + 2, *found[:8], last_ns or "0", counts, *found[12:14]))
 
 
 def _sum(adds: Sequence[tuple[str, str, str]]) -> str:
