@@ -62,10 +62,10 @@ def test_the_five_files_are_passed_in_the_order_the_page_tells(road: list[tuple[
 
 def test_the_functions_the_page_names_are_called(road: list[tuple[str, str]]) -> None:
     for hop in (
-        ("runs/opening.py", "new_client_run"),
-        ("runs/handle.py", "_start"),
+        ("runs/opening.py", "plain_client_run"),
+        ("runs/plain.py", "enter_plain"),
         ("journal/writer.py", "append"),
-        ("runs/handle.py", "finish"),
+        ("runs/plain.py", "leave_plain"),
         ("ledger/folder.py", "fold"),
         ("model/fold.py", "apply"),
         ("model/fold.py", "settle"),
