@@ -17,6 +17,16 @@ from jobspan._guard import guarded
 if TYPE_CHECKING:
     from jobspan.ledger.reading import LedgerReader
 
+
+class _Unknown:
+    """Stands for it where the API keeps its provider elsewhere."""
+
+    _METER_PROVIDER = object()
+
+
+watched: Any = _internal if hasattr(_internal, "_METER_PROVIDER") else _Unknown
+"""Has the global meter provider as `_METER_PROVIDER`, None while none is set: asked as each run closes."""
+
 _MOST_WAITING = 10_000
 _TELLING = guarded("metrics")
 _DURATIONS = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
@@ -66,8 +76,8 @@ class Metrics:
 
     @property
     def is_on(self) -> bool:
-        """Whether a meter provider is set; asked at each close of a run, so of the setting itself."""
-        return getattr(_internal, "_METER_PROVIDER", self) is not None and self._instruments() is not None
+        """Whether a meter provider is set that takes what it is told."""
+        return watched._METER_PROVIDER is not None and self._instruments() is not None
 
     @property
     def waiting(self) -> int:

@@ -17,6 +17,7 @@ from opentelemetry.context import Context
 
 from jobspan import _clock
 from jobspan._guard import guarded, guarded_step
+from jobspan._metrics import watched
 from jobspan.journal import process
 from jobspan.model.status import Left, Status
 from jobspan.runs.current import lane, live_run, modules, restore, set_current
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _told = process.told
 _globals: Any = watched_globals()
+_meters = watched
 _opened = roster.opened
 _fresh: Any = object.__new__
 _COMPLETED = Status.COMPLETED
@@ -111,7 +113,7 @@ def leave_plain(run: ClientRun) -> bool:
     runtime.append(f'{{{pen[1]},"q":{pen[2]()},"t":{end_ns},"e":"close","how":"ok","lane":{at}}}')
     if run._errors or run._part or run.job.told_last is not _COMPLETED:
         run._tell_parent()
-    if runtime.metrics.is_on:
+    if _meters._METER_PROVIDER is not None and runtime.metrics.is_on:
         tell_metrics(run, end_ns)
     if runtime.pipeline.active:
         span.finish(end_ns, attributes=run._last_attributes())
