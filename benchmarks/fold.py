@@ -18,12 +18,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 from jobspan.journal.frame import encode, scan
 from jobspan.journal.place import Place
 from jobspan.ledger.ledger import Ledger
 
 START = 1_780_000_000_000_000_000
+BASE = "airtable:appXXXXXXXXXXXXXX"
 JOB = "7ac03745215adf93033f67bb"
 _FLOOR_BATCH = 4_000
 
@@ -43,15 +45,16 @@ class Folding:
         return self.runs / self.cpu_seconds
 
 
-def events(runs: int, clients: int | None = None) -> Iterator[str]:
-    """Yield the events of one job; `clients` fewer than `runs` come again and again."""
+def events(runs: int, clients: int | None = None, to: str = "") -> Iterator[str]:
+    """Yield the events of one job; `clients` fewer than `runs` come again and again. `to`: a destination."""
     first = random.Random(7).getrandbits(63)
     at = START
     process = {"e": "process", "process": "7ac03745e7554898", "pid": 1, "host": "bench"}
     yield json.dumps(process, separators=(",", ":"))
     lane = f'"lane":{140035395976064}'
     job = f'"kind":"j","job":"{JOB}","name":"bench","id":"260601-000000"'
-    yield f'{{"e":"open","w":"{JOB}","q":0,"t":{at},{lane},{job}}}'
+    shown = f',"to":["{to}"]' if to else ""
+    yield f'{{"e":"open","w":"{JOB}","q":0,"t":{at},{lane},{job}{shown}}}'
     for number in range(runs):
         uid, client = f"7ac03745{first + number:016x}", f"client {number % (clients or runs)}"
         head = f'"w":"{uid}","q"'
@@ -74,10 +77,10 @@ def write_journal(ledger: Path, payloads: Iterator[str]) -> Path:
     return path
 
 
-def fold(folder: Path, runs: int, clients: int | None = None) -> Folding:
+def fold(folder: Path, runs: int, clients: int | None = None, to: str = "") -> Folding:
     """Fold the client runs of one job into a new ledger, and ask it what people ask."""
-    path = folder / f"ledger-{runs}-{clients}.db"
-    write_journal(path, events(runs, clients))
+    path = folder / f"ledger-{runs}-{clients}-{len(to)}.db"
+    write_journal(path, events(runs, clients, to))
     ledger = Ledger(path, lambda start_ns: None, UTC)
     start = time.process_time()
     assert ledger.fold(seconds=3600.0)
@@ -131,18 +134,20 @@ def floor(folder: Path, runs: int) -> float:
 
 
 def main(sizes: list[int]) -> None:
-    """Print one line for each size, and one for a single client that comes again and again."""
-    print(f"{'client runs':>12} {'a second':>9} {'µs':>6} {'of floor':>8} {'bytes':>6} {'peak MiB':>8}  ms")
+    """Print a line for each size; of the first also for one client that comes again, and with a base."""
+    print(f"{'client runs':>16} {'a second':>9} {'µs':>6} {'of floor':>8} {'bytes':>6} {'peak MiB':>8}  ms")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for runs in sizes:
-            for clients in (None, 1) if runs == sizes[0] else (None,):
-                done = fold(folder, runs, clients)
+            cases: dict[str, dict[str, Any]] = {f"{runs:,}": {}}
+            if runs == sizes[0]:
+                cases |= {f"{runs:,} of 1": {"clients": 1}, f"{runs:,} to a base": {"to": BASE}}
+            for what, case in cases.items():
+                done = fold(folder, runs, **case)
                 base = floor(folder, min(runs, 50_000))
                 asked = ", ".join(f"{what} {ms:.1f}" for what, ms in done.queries_ms.items())
-                what = f"{runs:,}" if clients is None else f"{runs:,} of 1"
                 print(
-                    f"{what:>12} {done.rate:9,.0f} {1e6 / done.rate:6.1f} {done.rate / base:8.2f}"
+                    f"{what:>16} {done.rate:9,.0f} {1e6 / done.rate:6.1f} {done.rate / base:8.2f}"
                     f" {done.bytes_per_run:6.0f} {done.peak_mib:8.0f}  {asked}",
                     flush=True,
                 )

@@ -252,6 +252,16 @@ def test_parts_of_several_threads_are_told_whole(threads: int) -> None:
     assert sorted(part.uid for part in told(JOB_OPEN, *turns)) == sorted(names)
 
 
+@pytest.mark.parametrize("adds", [70, 500])
+def test_a_part_of_many_additions_is_told_whole(adds: int) -> None:
+    more = [{**ADD, "q": seq, "t": START + seq, "c": {"leads": seq % 3}} for seq in range(1, adds + 1)]
+    (part,) = told(OPEN, *more, {**CLOSE, "q": adds + 1})
+    assert part.whole().counts == {"leads": sum(seq % 3 for seq in range(1, adds + 1))}
+    assert (int(part.last_ns), part.events) == (START + adds, adds + 2)
+    del more[adds // 2]
+    assert told(OPEN, *more, {**CLOSE, "q": adds + 1}) == []
+
+
 def test_a_part_with_a_late_event_is_told_without_it() -> None:
     late: Event = {**ADD, "q": 3}
     parts, others = tell([record_of(event) for event in (OPEN, ADD, CLOSE, late)], "p")

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from jobspan.model.numbers import Sums, add_sums
+from jobspan.model.numbers import Sums
 from jobspan.model.settled import WholePart
 
 _AT_ONCE = 64
@@ -38,17 +39,19 @@ _COUNT = rf'"(?!errors"){_TEXT}":(?:0|[1-9][0-9]{{0,14}})'
 _COUNTS = rf"\{{{_COUNT}(?:,{_COUNT})*\}}"
 
 _OPEN = _line(
-    f'"e":"open","w":"({_NAME})","q":0,"t":({_INSTANT}),"lane":({_LANE}),"parent":"({_NAME})"',
-    rf'"kind":"c","job":"({_NAME})","name":"({_TEXT})","client":"\7"(?:,"part":"({_TEXT})","attempt":1)?',
+    f'"e":"open","w":"(?P<uid>{_NAME})","q":0,"t":({_INSTANT}),"lane":({_LANE}),"parent":"({_NAME})"',
+    rf'"kind":"c","job":"({_NAME})","name":"(?P<label>{_TEXT})","client":"(?P=label)"(?:,"part":"({_TEXT})","attempt":1)?',
 )
-_ADD = _line(rf'"w":"\2","q":1,"t":({_INSTANT}),"e":"add","c":({_COUNTS})')
-_LATER_ADD = _line(rf'"w":"\2","q":[0-9]+,"t":{_INSTANT},"e":"add","c":{_COUNTS}')
-_CLOSE = _line(rf'"w":"\2","q":([0-9]+),"t":({_INSTANT}),"e":"close","how":"ok","lane":({_LANE})')
-_STORY = f"({_OPEN}(?:{_ADD}((?:{_LATER_ADD})*))?{_CLOSE})"
-"""The events of one writer (\\2)."""
+_ADD = _line(rf'"w":"(?P=uid)","q":1,"t":({_INSTANT}),"e":"add","c":({_COUNTS})')
+_LATER_ADD = _line(rf'"w":"(?P=uid)","q":[0-9]+,"t":{_INSTANT},"e":"add","c":{_COUNTS}')
+_CLOSE = _line(f'"w":"{{writer}}","q":([0-9]+),"t":({_INSTANT}),"e":"close","how":"ok","lane":({_LANE})')
+_CLOSE_BY = _CLOSE.replace("{writer}", "(?P=uid)")
+_STORY = f"({_OPEN}(?:{_ADD}((?:{_LATER_ADD})*))?{_CLOSE_BY})"
+"""The events of one writer, side by side."""
 _STORY_OR_LINE = re.compile(f"{_STORY}|(.+\n)")
-_ONE_STORY = re.compile(_STORY)
+_OPENED = re.compile(_OPEN)
 _ADDED = re.compile(_line(f'"w":"{_NAME}","q":([0-9]+),"t":({_INSTANT}),"e":"add","c":({_COUNTS})'))
+_CLOSED = re.compile(_CLOSE.replace("{writer}", _NAME))
 _WRITER = re.compile(rf'\{{(?:"e":"open",)?"w":"({_NAME})"')
 
 
@@ -103,7 +106,7 @@ def tell(
     for start in paced(range(0, len(payloads), _AT_ONCE)):
         text = b"\n".join(payloads[start : start + _AT_ONCE]).decode("latin-1") + "\n"
         for found in _STORY_OR_LINE.findall(text):
-            part = None if found[-1] else _part(found, process)
+            part = None if found[-1] else _side_by_side(found, process)
             if part is not None:
                 told.append(part)
             else:
@@ -119,8 +122,7 @@ def _left_over(lines: list[str], process: str, told: list[ToldPart]) -> list[byt
         stories.setdefault(named[1] if named else "", []).append(line)
     rest: list[str] = []
     for story in stories.values():
-        found = _ONE_STORY.fullmatch("".join(story)) if 2 <= len(story) <= _AT_ONCE else None
-        part = _part((*found.groups(""), ""), process) if found else None
+        part = _line_by_line(story, process) if len(story) > 1 else None
         if part is None:
             rest += story
         else:
@@ -128,24 +130,61 @@ def _left_over(lines: list[str], process: str, told: list[ToldPart]) -> list[byt
     return [line[:-1].encode("latin-1") for line in rest]
 
 
-def _part(found: tuple[str, ...], process: str) -> ToldPart | None:
-    """Return the part of a match of `_STORY`; None if its events are not numbered one after the other."""
-    label = found[6]
-    last_ns, counts, later, last = found[8:12]
-    added = 1 if counts else 0
+def _side_by_side(found: tuple[str, ...], process: str) -> ToldPart | None:
+    """Return the part of a match of `_STORY`."""
+    story, last_ns, counts, later, last = found[0], *found[8:12]
     if later:
-        adds = _ADDED.findall(found[0])
-        if [seq for seq, _, _ in adds] != [str(seq) for seq in range(1, len(adds) + 1)]:
-            return None
-        added, last_ns, counts = len(adds), max(at_ns for _, at_ns, _ in adds), _sum(adds)
-    if last != str(added + 1):
+        return _part(process, story, found[1:8], _ADDED.findall(story), found[11:14])
+    if last != ("2" if counts else "1"):
         return None
+    return _made(process, story, found[1:8], int(last) - 1, last_ns or "0", counts, found[12:14])
+
+
+def _line_by_line(story: list[str], process: str) -> ToldPart | None:
+    """Return the part told by the lines of one writer, however many they are."""
+    opened, closed = _OPENED.fullmatch(story[0]), _CLOSED.fullmatch(story[-1])
+    if opened is None or closed is None:
+        return None
+    adds: list[tuple[str, ...]] = []
+    for line in story[1:-1]:
+        added = _ADDED.fullmatch(line)
+        if added is None:
+            return None
+        adds.append(added.groups())
+    return _part(process, "".join(story), opened.groups(""), adds, closed.groups())
+
+
+def _part(
+    process: str,
+    story: str,
+    opened: Sequence[str],
+    adds: Sequence[tuple[str, ...]],
+    closed: Sequence[str],
+) -> ToldPart | None:
+    """Return the part these members tell of; None if its events are not numbered one after the other."""
+    if [*(seq for seq, _, _ in adds), closed[0]] != [str(seq) for seq in range(1, len(adds) + 2)]:
+        return None
+    last_ns = max((at_ns for _, at_ns, _ in adds), default="0")
+    return _made(process, story, opened, len(adds), last_ns, _sum(adds) if adds else "", closed[1:])
+
+
+def _made(
+    process: str,
+    story: str,
+    opened: Sequence[str],
+    adds: int,
+    last_ns: str,
+    counts: str,
+    ended: Sequence[str],
+) -> ToldPart:
+    label = opened[5]
     client = json.loads(f'"{label}"') if "\\" in label else label
-    return ToldPart._make((process, client, added + 2, *found[:8], last_ns or "0", counts, *found[12:14]))
+    return ToldPart._make((process, client, adds + 2, story, *opened, last_ns, counts, *ended))
 
 
-def _sum(adds: Sequence[tuple[str, str, str]]) -> str:
+def _sum(adds: Sequence[tuple[str, ...]]) -> str:
     sums: Sums = {}
-    for _, _, counts in adds:
-        add_sums(sums, json.loads(counts))
+    for text, times in Counter([counts for _, _, counts in adds]).items():
+        for name, value in json.loads(text).items():
+            sums[name] = sums.get(name, 0) + value * times
     return json.dumps(sums, separators=(",", ":"))
