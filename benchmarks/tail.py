@@ -3,9 +3,10 @@
 Three settings: alone; beside one CPU-bound Python thread; in eight processes on one ledger. Each contender is
 measured in processes of its own, started in turn. Between two blocks it computes for `PAUSE_SECONDS`, as a
 program does that keeps the interpreter lock; in eight processes, which have not a core each, it sleeps ten
-times as long. The background fold is on. Shown are the medians over the rounds of the quantiles of each
-round; of eight processes the worst counts. What else the machine does falls on the tails first: as root,
-``chrt -f 5`` before the command makes it wait. ``python benchmarks/tail.py [rounds] [blocks] [processes]``
+times as long. The background fold is on, and has begun (`WARM_UP_SECONDS`). Shown are the medians over the
+rounds of the quantiles of each round; of eight processes the worst counts. What else the machine does falls
+on the tails first: as root, ``chrt -f 5`` before the command makes it wait.
+``python benchmarks/tail.py [rounds] [blocks] [processes]``
 """
 
 from __future__ import annotations
@@ -30,25 +31,29 @@ CONTENDERS = (RAW, BLOCK, WRITTEN)
 ALONE, BESIDE, MANY = "alone", "beside a busy thread", "many"
 PROCESSES = 8
 PAUSE_SECONDS = 200e-6
+WARM_UP_SECONDS = 2.5
+"""The first fold loads its modules: some ten blocks wait 1 to 4 ms, once in a process."""
 SHARES = (0.5, 0.99, 0.999)
 Quantiles = tuple[float, ...]
 
 
 def times_of(one: Callable[[], None], count: int, *, sleeps: bool = False) -> list[int]:
-    """Return the sorted nanoseconds of `count` calls with pauses between them; the first fifth warms up."""
+    """Return the sorted nanoseconds of `count` calls with pauses between them, once it is warm."""
     clock = time.perf_counter_ns
     pause_ns = int(PAUSE_SECONDS * 1e9)
+    warm_at = clock() + int(WARM_UP_SECONDS * 1e9)
     times: list[int] = []
-    for _ in range(count + count // 5):
+    while len(times) < count:
         start = clock()
         one()
         end = clock()
-        times.append(end - start)
+        if start >= warm_at:
+            times.append(end - start)
         if sleeps:
             time.sleep(10 * PAUSE_SECONDS)
         while clock() - end < pause_ns:
             pass
-    return sorted(times[-count:])
+    return sorted(times)
 
 
 def beside_a_busy_thread(one: Callable[[], None], count: int) -> list[int]:

@@ -4,8 +4,8 @@ A thread that waits for the lock gets it when the holder sleeps, or after 5 ms (
 the holder gives it up for moments, as each step of SQLite does, is too short for a waiting thread to wake,
 and starts its 5 ms anew. So a thread in pieces sleeps, for real, after each piece of its own CPU time.
 
-The price: beside a thread that computes without a pause each breath takes 5 ms, until the lock comes back. So
-the pieces are short only while there is time (`jobspan._keeper`), and end at once when somebody waits.
+The price: beside a thread that computes without a pause each breath takes 5 ms, until the lock comes back.
+So this is for small amounts of work (`jobspan._keeper` folds a flood in one go); it ends when somebody waits.
 """
 
 from __future__ import annotations

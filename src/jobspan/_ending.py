@@ -16,7 +16,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from jobspan import _clock
-from jobspan._breath import breathe
 
 _WORK_SECONDS = 0.1
 """An exit waits so long for a piece of work; what lasts longer is Python and C, and may be stopped."""
@@ -85,11 +84,7 @@ class Ending:
             yield
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        """Find no module; asked before each is loaded, it ends the thread that is to load no more.
-
-        One that works in pieces takes a breath.
-        """
-        breathe()
+        """Find no module; asked before each is loaded, it ends the thread that is to load no more."""
         me = threading.get_ident()
         if self._is_over and self._amid.get(me) == _MODULE_SECONDS:
             self._check(me)

@@ -31,11 +31,12 @@ _BUSY_SECONDS = 0.1
 _SOON_SECONDS = 0.02
 """When it goes on with a fold that was not through."""
 _PIECE_SECONDS = 150e-6
-"""So long the thread keeps the interpreter lock from the work, while the ledger is not behind."""
+"""So long the thread keeps the interpreter lock from the work, while it keeps up with it."""
 _PIECE_EVENTS = 900
-_PATIENT_SECONDS = 1.0
-_DOUBLED_SECONDS = 0.5
-_HASTY_SECONDS = 4.0
+_PATIENT_SECONDS = 0.5
+"""A ledger behind for so long is in a flood."""
+_FLOOD_SECONDS = 30.0
+"""So long the fold takes no breath then: pieces cost twice the CPU, and thousands of them hit more blocks."""
 _LONGEST_PAUSE_SECONDS = 4.0
 _STUCK_SECONDS = 2.0
 """A ledger locked for so long, into which nobody commits, is not held by a folding process."""
@@ -76,6 +77,7 @@ class Keeper:
         self._beat_at = self._sync_at = self._tidy_at = self._swept_at = self._fold_at = 0.0
         self._pause_seconds = 0.0
         self._behind_since: float | None = None
+        self._flood_until = 0.0
         self._contention = Contention(ledger)
 
     def start(self) -> None:
@@ -127,12 +129,17 @@ class Keeper:
             self._work_on()
 
     def _work_on(self) -> None:
-        while not self._stopped.wait(_EVERY_SECONDS if self._behind_since is None else _SOON_SECONDS):
+        while not self._stopped.wait(self._rest_seconds()):
             with ending.working():
                 with guarded("keeper"):
                     self._round()
                 with guarded("keeper.also"):
                     self._also()
+
+    def _rest_seconds(self) -> float:
+        """Return when to go on: soon where a fold in pieces was not through."""
+        is_through = self._behind_since is None or _clock.monotonic() < self._flood_until
+        return _EVERY_SECONDS if is_through else _SOON_SECONDS
 
     def _round(self) -> None:
         now = _clock.monotonic()
@@ -161,11 +168,9 @@ class Keeper:
 
     def _fold(self, sweep: bool) -> bool:
         """Fold for a while; True if there is no need to come back before something is written."""
-        begun = _clock.monotonic()
-        since = begun if self._behind_since is None else self._behind_since
-        is_patient = bool(piece_of(begun - since))
+        is_patient = self._is_patient()
         try:
-            with in_pieces(lambda: self._piece(since)) if is_patient else nullcontext():
+            with in_pieces(self._piece) if is_patient else nullcontext():
                 is_all = self._ledger.fold(
                     seconds=_SLICE_SECONDS,
                     busy_seconds=_BUSY_SECONDS,
@@ -189,28 +194,22 @@ class Keeper:
         if is_all:
             self._behind_since = None
         elif self._behind_since is None:
-            self._behind_since = begun
+            self._behind_since = _clock.monotonic()
         return is_all
 
-    def _piece(self, since: float) -> float:
-        if fork_gate.is_wanted or self._stopped.is_set():
-            return 0.0
-        return piece_of(_clock.monotonic() - since)
+    def _is_patient(self) -> bool:
+        """Whether to fold in pieces: not in a flood, which they cannot keep up with."""
+        now = _clock.monotonic()
+        if self._behind_since is not None and now - self._behind_since > _PATIENT_SECONDS:
+            self._flood_until = now + _FLOOD_SECONDS
+        return now >= self._flood_until
+
+    def _piece(self) -> float:
+        return 0.0 if fork_gate.is_wanted or self._stopped.is_set() else _PIECE_SECONDS
 
     def _writer(self) -> str | None:
         path = self._journal.path
         return None if path is None else reader.writer_key(path)
-
-
-def piece_of(late_seconds: float) -> float:
-    """Return how long a piece of the fold is while the ledger is behind for so long; 0: no breath is taken.
-
-    Beside a thread that computes without a pause, a piece is done every 5 ms.
-    """
-    if late_seconds > _HASTY_SECONDS:
-        return 0.0
-    doubled = max(0.0, late_seconds - _PATIENT_SECONDS) / _DOUBLED_SECONDS
-    return float(_PIECE_SECONDS * 2**doubled)
 
 
 class Contention:

@@ -31,7 +31,7 @@ from jobspan.model.part import Part
 
 _BATCH_EVENTS = 12_000
 _CHUNK_BYTES = 128 * 1024
-_PIECE_BYTES = 32 * 1024
+_PIECE_BYTES = 12 * 1024
 """Read between two breaths."""
 _SILENT_NS = 15_000_000_000
 """A live process touches its journal every 5 s; past this its pid is looked at."""

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from jobspan import _clock
-from jobspan._ending import ending
 from jobspan._guard import guard
 from jobspan.exceptions import LedgerError
 from jobspan.journal.given import Claim, GivenIds
@@ -293,8 +292,7 @@ class Ledger:
 
 
 def _new_folder(place: Place, ids: GivenIds) -> Folder:
-    with ending.loading():
-        from jobspan.ledger.folder import Folder
+    from jobspan.ledger.folder import Folder
 
     return Folder(place, ids)
 
