@@ -33,6 +33,8 @@ class Telling(Recorder):
         """What this process knows of the status: enough for a span, not for a record."""
         if self._left is None or self.stays_open:
             return Status.RUNNING
+        if self._left is Left.OK and not self._errors:
+            return Status.COMPLETED
         return combine(self._left, (), errors=self._errors > 0)
 
     @property
