@@ -12,12 +12,21 @@ import pytest
 from tests.program import ROOT, run_python
 
 
-def test_the_block_benchmark_prints_ratios_to_a_raw_span(tmp_path: Path) -> None:
-    done = run_python([str(ROOT / "benchmarks" / "block.py"), "3"], tmp_path, JOBSPAN_STRICT="")
-    assert done.returncode == 0, done.stderr
-    ratios = dict(re.findall(r"^(.{48}) .* ([\d.]+)$", done.stdout, re.MULTILINE))
-    assert float(ratios["raw OpenTelemetry span + BatchSpanProcessor     "]) == 1.0
-    assert 0 < float(ratios["with client_run(): run.add()".ljust(48)]) < 50
+BLOCK, DECORATED, USAGE = "with client_run(): run.add()", "@client_run, add()", "record_usage()"
+MOST_CPU_OF_A_RAW_SPAN = {BLOCK: 0.75, DECORATED: 0.8, USAGE: 0.3}
+"""Measured 2026-11: 0.52, 0.55 and 0.16; the aim for a block is 0.4."""
+
+
+def test_a_block_costs_its_thread_less_than_a_raw_span(tmp_path: Path) -> None:
+    found = []
+    for rounds in (6, 18, 54):  # another program may have had the caches of the core
+        text = printed("block.py", tmp_path, str(rounds))
+        ratios = {name: row_of(text, name)[-1] for name in MOST_CPU_OF_A_RAW_SPAN}
+        assert row_of(text, "raw OpenTelemetry span + BatchSpanProcessor")[2::2] == [1, 1]
+        found.append(ratios)
+        if all(ratios[name] <= most for name, most in MOST_CPU_OF_A_RAW_SPAN.items()):
+            return
+    raise AssertionError(found)
 
 
 def test_the_relay_benchmark_prints_requests_beside_the_floor_and_the_plain_way(tmp_path: Path) -> None:

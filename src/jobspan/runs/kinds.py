@@ -42,7 +42,7 @@ class ClientRun(Detachable):
     _part: str = ""
     _skipped: bool = False
     _plain: str = ""
-    """How its open event names the client, where nothing more is asked of it; see `plain`."""
+    """What its open event says of where and whose it is, if nothing more is asked of it; see `plain`."""
     _is_plain: bool = False
     """Whether it was entered by the short road."""
 

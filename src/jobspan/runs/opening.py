@@ -115,21 +115,21 @@ def new_operation(name: str, timeout_seconds: float | None, parent: RunHandle | 
 def plain_client_run(
     client: object, job: JobRun | None, part: str = "", attempt: int = 1
 ) -> ClientRun | None:
-    """Return a fresh client run right in the job around; None where there is more to it (see `plain`)."""
+    """Return a fresh client run in the run around; None where there is more to it (see `plain`)."""
     around = live_run()
-    if type(around) is not JobRun or not around.lead or type(client) is not str:
+    home, lead = (around, around.lead) if type(around) is JobRun else _lead_in(around)
+    if not lead or type(client) is not str or (job is not None and job is not home):
         return None
-    if job is not None and job is not around:
-        return None
-    runtime = around._runtime
+    runtime = home._runtime
     told = plain_client(runtime, client)
     if told is None:
         return None
-    run = _fresh(ClientRun)
+    run: ClientRun = _fresh(ClientRun)
     run._runtime = runtime
-    run.name, run._plain = told
-    run.client = client
-    run.job = run.parent = around
+    run.name = run.client = told[0]
+    run._plain = lead + told[1]
+    run.job = home
+    run.parent = around
     run._left = run._pen = None
     run._counts = {}
     run._epoch = run._errors = run._depth = 0
@@ -138,6 +138,17 @@ def plain_client_run(
         run._attempt = attempt
         run._plain += run.part_text
     return run
+
+
+def _lead_in(around: RunHandle | None) -> tuple[Any, str]:
+    """Return the job of a client run in a client run or operation, and what its open event says of both."""
+    owner = owner_of(around)
+    home = owner.job if isinstance(owner, ClientRun) and not owner.lends else owner
+    if around is None or not around.uid or around.budget is not None:
+        return None, ""
+    if type(home) is not JobRun or not home.lead:
+        return None, ""
+    return home, f',"parent":"{around.uid}","kind":"c","job":"{home.uid}",'
 
 
 def new_client_run(

@@ -1,4 +1,4 @@
-"""The short road of most client runs: a block right in an open job, of which nothing more is asked.
+"""The short road of most client runs: a block in an open job, of which nothing more is asked.
 
 It does what `RunHandle.__enter__` and `__exit__` do, in one piece each, and costs half. Wherever anything
 is unusual (a fork, a clock that was moved, a span of somebody else around, a processor of spans, an error)
@@ -52,7 +52,7 @@ def enter_plain(run: ClientRun) -> bool:
         run._pen is not None
         or pid != _told[0]
         or provider is not _globals._TRACER_PROVIDER
-        or live_run() is not job
+        or live_run() is not run.parent
         or type(around) is not RunSpan
         or _clock.moved_ns
     ):
@@ -74,7 +74,7 @@ def enter_plain(run: ClientRun) -> bool:
     run._pen = pid, f'"w":"{uid}"', count(1).__next__
     _opened[number] = ref(run)
     at = run.lane = lane() if "asyncio.events" in modules else get_ident()
-    runtime.append(f'{{"e":"open","w":"{uid}","q":0,"t":{now},"lane":{at}{job.lead}{run._plain}}}')
+    runtime.append(f'{{"e":"open","w":"{uid}","q":0,"t":{now},"lane":{at}{run._plain}}}')
     if runtime.pipeline.processors:
         runtime.pipeline.tell_start(span)
     token = attach(Context({**context, SPAN_KEY: span}))
