@@ -2,8 +2,9 @@
 
 Both are timed on the calling thread in alternating rounds, by the wall clock and by the CPU the thread takes;
 the medians of the rounds are compared. The wall clock has the background fold in it, which is not through
-when the raw spans have their turn, and burdens those alike. The journal is durable (a real file, not on a memory disk) and the background fold is on; the raw span
-has a BatchSpanProcessor and an exporter that does nothing. ``python benchmarks/block.py [rounds]``
+when the raw spans have their turn, and burdens those alike. The journal is durable (a real file, not on a
+memory disk); the raw span has a BatchSpanProcessor and an exporter that does nothing.
+``python benchmarks/block.py [rounds]``
 """
 
 from __future__ import annotations
