@@ -139,9 +139,9 @@ class SqliteStore:
             queries.PUT_RUN,
             (codec.run_row(run, version + n) for n, run in enumerate(space.runs.values())),
         )
-        put(queries.FORGET_PLACE, space.keyed)
+        put(queries.FORGET_PLACE, space.replaced)
         put(queries.PUT_ENTRY, map(codec.entry_row, [*space.entries, *space.keyed.values()]))
-        put(queries.FORGET_CALLS, ((run,) for run in space.calls))
+        put(queries.FORGET_CALLS, ((run,) for run in space.calls if not space.is_made(run)))
         put(queries.PUT_CALL, (codec.call_row(call) for calls in space.calls.values() for call in calls))
         put(queries.FORGET_STASH, ((part,) for part in space.unstashed))
         waiting = ((part, event) for part, events in space.stashed.items() for event in events)

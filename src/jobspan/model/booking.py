@@ -39,7 +39,7 @@ def book(space: Workspace, part: Part, event: Event) -> None:
 
 def _book_item(space: Workspace, part: Part, entry: Entry) -> None:
     """Count an item once per job's or client run's part; the greatest stamp of equal keys holds."""
-    twins = space.twins(entry)
+    twins = space.twins_in_run(entry)
     if entry.key is not None:
         _mark_top(space, entry, twins)
     held = max((twin for twin in twins if twin.top == entry.top), key=_stamp, default=None)
@@ -115,8 +115,7 @@ def repeated_items(space: Workspace, run: Run) -> Sums:
         held = [
             twin
             for twins in before.values()
-            for twin in (space.twins(twins[0]) if twins else ())
-            if twin.run == run.uid
+            for twin in (space.twins_in_run(twins[0]) if twins else ())
         ]
         fresh = [entry for entry in _booked_now(space, run.uid) if not before.get(_item_key(entry))]
         run.repeated = dict(run.repeated)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jobspan.model.event import Event
@@ -25,6 +25,7 @@ class Entry:
     data: dict[str, Any]
     source: str = ""
     key: str | None = None
+    _fact: UsageFact | None = field(default=None, compare=False, repr=False)
 
     @property
     def place(self) -> tuple[str, ...]:
@@ -49,6 +50,11 @@ class Entry:
     @property
     def fact(self) -> UsageFact:
         """Return the usage fact of a `usage` or `span` entry; one booked by hand has no span of its own."""
+        if self._fact is None:
+            self._fact = self._read_fact()
+        return self._fact
+
+    def _read_fact(self) -> UsageFact:
         fact = UsageFact.from_dict(self.data["u"])
         if self.kind == "span":
             return fact

@@ -115,8 +115,8 @@ def _resolve(space: Workspace, run: Run) -> None:
     if run.uid == run.job and run.loose:
         calls = _not_of_clients(space, run, facts, calls)
     new = [facts.booked(run, call) for call in calls]
-    old = list(space.store.load_calls(run.uid))
-    space.calls[run.uid] = new
+    old = [] if space.is_made(run.uid) else list(space.store.load_calls(run.uid))
+    space.take_calls(run, new)
     _spend_on_parts(space, run, old, new)
     if run.uid != run.job:
         run.spend = _exchanged(run.spend, new)
@@ -185,11 +185,11 @@ def _by_id(calls: Iterable[BookedCall]) -> dict[str, list[BookedCall]]:
 
 def _held_elsewhere(space: Workspace, run: Run, ids: set[str]) -> dict[str, list[BookedCall]]:
     """Return the calls with these ids, as the job counts them now; of other runs only."""
-    stored = space.store.load_calls_of_ids(run.job, ids) if ids else ()
-    now = [call for call in stored if call.run not in space.calls]
-    for uid, calls in space.calls.items():
-        now += [call for call in calls if call.id in ids and call.job == run.job and uid != run.uid]
-    return {name: [call for call in now if call.id == name and call.run != run.uid] for name in ids}
+    found: dict[str, list[BookedCall]] = {name: space.calls_with_id(run.job, name) for name in ids}
+    for call in space.store.load_calls_of_ids(run.job, ids) if ids else ():
+        if call.run not in space.calls and call.id is not None:
+            found[call.id].append(call)
+    return {name: [call for call in calls if call.run != run.uid] for name, calls in found.items()}
 
 
 def _repeated(calls: Sequence[BookedCall]) -> Sums:
@@ -202,9 +202,12 @@ def _repeated(calls: Sequence[BookedCall]) -> Sums:
 
 def _entries(space: Workspace, job: str, run: str | None) -> list[Entry]:
     """Return the facts and paths of a run or of a whole job, each place once."""
-    stored = [entry for entry in space.store.load_usage(job, run) if entry.place not in space.keyed]
-    booked = [entry for entries in space.usage.values() for entry in entries if entry.job == job]
-    fresh = [entry for entry in booked if run is None or entry.run == run]
+    loaded = () if run is not None and space.is_made(run) else space.store.load_usage(job, run)
+    stored = [entry for entry in loaded if entry.place not in space.keyed]
+    if run is None:
+        fresh = [entry for entries in space.usage.values() for entry in entries if entry.job == job]
+    else:
+        fresh = space.usage.get(run, [])
     return stored + [entry for entry in fresh if entry.key is None or space.keyed.get(entry.place) is entry]
 
 

@@ -104,7 +104,9 @@ class Workspace:
         self.entries: list[Entry] = []
         """New entries without a key."""
         self.keyed: dict[tuple[str, ...], Entry] = {}
-        """New entries with a key; each takes the place of the one with the same `Entry.place`."""
+        """New entries with a key, by `Entry.place`."""
+        self.replaced: set[tuple[str, ...]] = set()
+        """Places among `keyed` of which the store has an entry: the new one takes its place."""
         self.stashed: dict[str, list[Event]] = {}
         """Events that wait for the open event of their part, to be added to those that wait already."""
         self.unstashed: set[str] = set()
@@ -131,14 +133,20 @@ class Workspace:
         self._runs: dict[str, Run] = {}
         self._tops: dict[str, dict[str, Part]] = {}
         self._whole: set[str] = set()
+        self._made: set[str] = set()
+        """Runs the store knows nothing of: they were made in this pass."""
         self._children: dict[str, list[Part]] | None = None
-        self._keyed: dict[tuple[str, str, str, str], dict[str, Entry]] = {}
+        self._keyed: dict[tuple[str, str, str, str], dict[str, dict[str, Entry]]] = {}
+        """Of each kind, source and key in a job: by run and top, the greatest entry."""
+        self._called: dict[tuple[str, str], dict[str, list[BookedCall]]] = {}
+        """Of each job and id of a call: by run, those among `calls`."""
 
     # --- parts
 
     def load_parts(self, uids: set[str]) -> None:
         """Load what exists of `uids` in one go."""
-        missing = uids - self._parts.keys()
+        parts = self._parts
+        missing = {uid for uid in uids if uid not in parts}  # a set minus the keys would go over all of those
         if missing:
             self.adopt(self.store.load_parts(missing))
 
@@ -182,7 +190,7 @@ class Workspace:
 
     def load_runs(self, uids: set[str]) -> list[Run]:
         """Load what exists of `uids`; what does not is made in this pass."""
-        missing = uids - self._runs.keys() - self._whole
+        missing = {uid for uid in uids if uid not in self._runs and uid not in self._whole}
         found = list(self.store.load_runs(missing)) if missing else []
         for run in found:
             self._runs[run.uid] = run
@@ -198,9 +206,14 @@ class Workspace:
             run = self._runs.get(uid)
         if run is None:
             run = self._runs[uid] = Run(uid, kind, job)
+            self._made.add(uid)
             self.shares[uid] = None
             self.runs[uid] = run
         return run
+
+    def is_made(self, run: str) -> bool:
+        """Whether a run was made in this pass: the store has nothing of it."""
+        return run in self._made
 
     def known_run(self, uid: str) -> Run | None:
         """Return a run that was loaded or made."""
@@ -236,32 +249,58 @@ class Workspace:
 
     def twins(self, entry: Entry) -> list[Entry]:
         """Return the entries of the job with the same kind, source and key: the greatest of each top."""
-        return [] if entry.key is None else list(self._held(entry).values())
+        if entry.key is None:
+            return []
+        return [twin for held in self._held(entry).values() for twin in held.values()]
+
+    def twins_in_run(self, entry: Entry) -> list[Entry]:
+        """Return those of `twins` that are of the same run."""
+        return [] if entry.key is None else list(self._held(entry).get(entry.run, {}).values())
 
     def hold(self, entry: Entry) -> None:
         """Note a new entry; of equal keys of one top only the greatest is kept."""
         if entry.key is None:
             self.entries.append(entry)
             return
-        held = self._held(entry)
+        held = self._held(entry).setdefault(entry.run, {})
         twin = held.get(entry.top)
         if twin is None or twin.stamp < entry.stamp:
+            if twin is not None and entry.place not in self.keyed:
+                self.replaced.add(entry.place)
             held[entry.top] = self.keyed[entry.place] = entry
             if entry.kind == "item":
                 self.items.setdefault(entry.run, {})[entry.place] = entry
 
-    def _held(self, entry: Entry) -> dict[str, Entry]:
+    def _held(self, entry: Entry) -> dict[str, dict[str, Entry]]:
         place = (entry.job, entry.kind, entry.source, entry.key or "")
         held = self._keyed.get(place)
         if held is None:
-            held = self._keyed[place] = {twin.top: twin for twin in self.store.load_keyed(*place)}
+            held = self._keyed[place] = {}
+            for twin in self.store.load_keyed(*place):
+                held.setdefault(twin.run, {})[twin.top] = twin
         return held
 
     def remember_items(self, entry: Entry, twins: list[Entry]) -> None:
-        """Keep who had booked an item of this run before this pass."""
+        """Keep who in this run had booked an item of it before this pass."""
         before = self.items_before.setdefault(entry.run, {})
         if (entry.source, entry.key or "") not in before:
-            before[entry.source, entry.key or ""] = [twin for twin in twins if twin.run == entry.run]
+            before[entry.source, entry.key or ""] = twins
+
+    # --- calls
+
+    def take_calls(self, run: Run, calls: list[BookedCall]) -> None:
+        """Put the calls of a run in the place of those it had."""
+        for call in self.calls.get(run.uid, ()):
+            if call.id is not None:
+                self._called[run.job, call.id].pop(run.uid, None)
+        self.calls[run.uid] = calls
+        for call in calls:
+            if call.id is not None:
+                self._called.setdefault((run.job, call.id), {}).setdefault(run.uid, []).append(call)
+
+    def calls_with_id(self, job: str, call_id: str) -> list[BookedCall]:
+        """Return the calls with an id, of all runs of a job whose calls were resolved in this pass."""
+        return [call for calls in self._called.get((job, call_id), {}).values() for call in calls]
 
     # --- events that came before their part
 

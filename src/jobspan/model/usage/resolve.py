@@ -50,11 +50,12 @@ def resolve(facts: Iterable[UsageFact], *, links: Mapping[SpanKey, str | None] |
     groups = Groups(known)
     tree = SpanTree(known, links or {})
     above = tree.nearest_above({i for i, fact in enumerate(known) if on_own_span(fact)})
-    _join_ids(groups)
-    join_streams(groups, known)
-    join_nested(groups, above)
-    _join_equal_usage(groups)
-    _join_without_prompt(groups)
+    if len(known) > 1:
+        _join_ids(groups)
+        join_streams(groups, known)
+        join_nested(groups, above)
+        _join_equal_usage(groups)
+        _join_without_prompt(groups)
     heard = [i for i, fact in enumerate(known) if is_witness(fact) and i not in groups.dropped]
     sums = counted_aggregates(groups, tree, above, heard)
     silent = silent_calls(groups, above, {*heard, *sums})
