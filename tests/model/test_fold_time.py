@@ -68,6 +68,21 @@ def many_operations(count: int) -> Iterator[Event]:
         yield {"e": "close", "w": f"O{n}", "q": 1, "t": 4 + n, "how": "ok"}
 
 
+def each_client(*bodies: Callable[[int], Event]) -> Callable[[int], Iterator[Event]]:
+    """Give every client run the same few events of its own."""
+
+    def write(count: int) -> Iterator[Event]:
+        yield job()
+        for n in range(count // (2 + len(bodies))):
+            uid, last = f"C{n}", len(bodies) + 1
+            yield client(uid, f"client {n}")
+            for seq, body in enumerate(bodies, 1):
+                yield {"w": uid, "q": seq, "t": 2 + seq + n, **body(n)}
+            yield {"e": "close", "w": uid, "q": last, "t": 9 + n, "how": "ok"}
+
+    return write
+
+
 def items_of_two_parts(count: int) -> Iterator[Event]:
     yield job()
     for uid in ("A", "B"):
@@ -114,6 +129,16 @@ CASES: dict[str, Callable[[int], Iterator[Event]]] = {
     "sets and adds": one_client(
         lambda n: {"e": "add" if n % 2 else "set", "c": {"leads": 1}, "x": 1 + n // 2}
     ),
+    "a call in each client run": each_client(lambda n: {"e": "usage", "u": {"in": 2, "out": 0}}),
+    "a call with an id in each client run": each_client(
+        lambda n: {"e": "usage", "u": {"in": 2, "out": 0, "id": f"r{n}"}, "key": f"r{n}"}
+    ),
+    "one item in each client run": each_client(lambda n: {"e": "item", "key": "a", "c": {"leads": 1}}),
+    "an item, a cost and a note in each client run": each_client(
+        lambda n: {"e": "item", "key": f"lead {n}", "c": {"leads": 1}},
+        lambda n: {"e": "cost", "source": "apify", "micro_usd": n, "key": f"run {n}"},
+        lambda n: {"e": "note", "text": "so"},
+    ),
     "open at the very end": lost_open,
     "a lost event": lost_event,
 }
@@ -140,15 +165,15 @@ def nanoseconds_an_event(write: Callable[[int], Iterator[Event]], count: int, ba
     return spent / len(events)
 
 
-def growth(case: str, few: int, batch: int, below: float) -> float:
-    """Return how much longer an event of `4 * few` takes than one of `few`.
+def growth(case: str, few: int, batch: int, below: float, most: int = 0) -> float:
+    """Return how much longer an event of `4 * few` takes than one of `few`; `most`: with a batch of its own.
 
     What disturbs only ever adds: where it is not `below` that, both are measured again, and the least counts.
     """
     least_few = least_many = float("inf")
     for _ in range(3):
         least_few = min(least_few, nanoseconds_an_event(CASES[case], few, batch))
-        least_many = min(least_many, nanoseconds_an_event(CASES[case], 4 * few, batch))
+        least_many = min(least_many, nanoseconds_an_event(CASES[case], 4 * few, most or batch))
         if least_many < below * least_few:
             break
     print(f"{case}: {least_few / 1000:.1f} us, {least_many / 1000:.1f} us an event")
@@ -160,6 +185,12 @@ def test_four_times_the_events_take_about_four_times_the_time(case: str) -> None
     # A short form with a wide bound: a quadratic fold would take 4 times as long per event.
     few = 1_500 if case in ("keyed usage", "spans of calls") else 3_000
     assert growth(case, few, few * 2 // 3, 2.2) < 2.2
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_pass_of_four_times_the_events_takes_about_four_times_the_time(case: str) -> None:
+    few = 500 if case in ("keyed usage", "spans of calls") else 1_200
+    assert growth(case, few, few, 2.2, most=4 * few) < 2.2
 
 
 @pytest.mark.slow

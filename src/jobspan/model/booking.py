@@ -112,11 +112,7 @@ def repeated_items(space: Workspace, run: Run) -> Sums:
     else:
         before = space.items_before.get(run.uid, {})
         kept = [twin for twins in before.values() for twin in twins]
-        held = [
-            twin
-            for twins in before.values()
-            for twin in (space.twins_in_run(twins[0]) if twins else ())
-        ]
+        held = [twin for twins in before.values() for twin in (space.twins_in_run(twins[0]) if twins else ())]
         fresh = [entry for entry in _booked_now(space, run.uid) if not before.get(_item_key(entry))]
         run.repeated = dict(run.repeated)
         add_sums(run.repeated, _surplus([*held, *fresh], uids))
