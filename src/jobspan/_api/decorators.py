@@ -56,12 +56,13 @@ class CallScope:
         kwargs: dict[str, Any],
     ) -> OpenRun:
         """Return a fresh run for one call; a client id that cannot be told is no reason to raise."""
-        scope = self._scope
+        scope, reader = self._scope, self._reader
+        if reader is not None:
+            opened: OpenRun = scope.run_for(reader(args, kwargs), self._name)
+            return opened
         if type(scope) is ClientRunScope and scope.source is not None:
-            reader = self._reader
-            if reader is None:
-                reader = self._reader = _client_reader(scope, function)
-            return cast("OpenRun", scope.run_for(reader(args, kwargs), self._name))
+            self._reader = _client_reader(scope, function)
+            return self.bind(function, instance, args, kwargs)
         if type(scope) is ClientRunScope:
             return cast("OpenRun", scope.new_run())
         other: Any = scope

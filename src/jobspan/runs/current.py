@@ -6,9 +6,9 @@ import contextvars
 import functools
 import inspect
 import sys
-import threading
 from collections.abc import Callable
 from contextvars import ContextVar, Token
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from opentelemetry.context import Context
@@ -100,18 +100,23 @@ def before(token: Token[Any]) -> Any:
 
 
 def _no_loop() -> None:
-    """Stand for the function of a module another thread is only just loading."""
+    """Stand for the function of a module that is not loaded, or that another thread is only just loading."""
+
+
+_running_loop: Callable[[], object] = _no_loop
 
 
 def lane() -> int:
     """Return a number of the thread or task that asks; equal for calls from the same one."""
-    events = modules.get("asyncio.events")  # where nobody has loaded asyncio, nobody runs in a task
-    if events is None or getattr(events, "_get_running_loop", _no_loop)() is None:
-        return threading.get_ident()
+    global _running_loop
+    if _running_loop is _no_loop:  # where nobody has loaded asyncio, nobody runs in a task
+        _running_loop = getattr(modules.get("asyncio.events"), "_get_running_loop", _no_loop)
+    if _running_loop() is None:
+        return get_ident()
     import asyncio
 
     task = asyncio.current_task()
-    return threading.get_ident() if task is None else id(task)
+    return get_ident() if task is None else id(task)
 
 
 def task_limit(seconds: float) -> asyncio.Timeout | None:
