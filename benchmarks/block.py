@@ -9,6 +9,7 @@ memory disk); the raw span has a BatchSpanProcessor and an exporter that does no
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from collections.abc import Callable
@@ -60,6 +61,15 @@ def decorated() -> None:
         decorated_call("x")
 
 
+_names = (f"client-{number}" for number in itertools.count())
+
+
+def fresh() -> None:
+    for _ in range(BLOCKS):
+        with client_run(next(_names)) as run:
+            run.add(leads=1)
+
+
 def nested() -> None:
     with client_run("outer"):
         block()
@@ -78,6 +88,7 @@ def measured(rounds: int) -> dict[str, tuple[Timing, Timing]]:
             RAW: raw_span(provider),
             OURS: block,
             "@client_run, add()": decorated,
+            "with client_run() of a client not seen before": fresh,
             "with client_run() in another client's": nested,
             "record_usage()": usage,
         }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, overlo
 from jobspan.exceptions import UsageError
 from jobspan.runs.limits import Money
 from jobspan.runs.option import Duration, refuse_unknown
-from jobspan.runs.scope import ClientRunScope, JobScope, OperationScope, Scope, set_decorator
+from jobspan.runs.scope import ClientRunScope, JobScope, OperationScope, Scope, block_of, set_decorator
 
 if TYPE_CHECKING:
     from jobspan._api.argument import Reader
@@ -21,7 +21,6 @@ Overlap = Literal["allow", "skip", "queue", "fail"]
 
 _LIMITS = ("max_tokens", "max_cost_usd", "max_errors")
 _JOB_OPTIONS = ("timeout", "key", "resume", "resume_within", "overlap", "queue_timeout", *_LIMITS)
-_MOST_BLOCKS = 1_024
 _CLIENT_NAMES = ("client_id", "client")
 
 
@@ -232,8 +231,7 @@ def client_run(client_id: Any = _NOT_GIVEN, /, **options: Any) -> Any:
         UsageError: A client id is empty or neither str nor int, an option is unknown or wrong.
     """
     if not options and type(client_id) is str:
-        block = _blocks.get(client_id)
-        return (_block_of(client_id) if block is None else block).twin()
+        return block_of(client_id)
     known = ("client", "part", "attempt", "timeout", "implicit_job", *_LIMITS)
     _check_options("client_run()", options, known)
     source = options.pop("client", None)
@@ -272,18 +270,6 @@ def operation(name: Any = None, /, **options: Any) -> Any:
     if _is_function(name):
         return _decorate(name, OperationScope(None, **options))
     return OperationScope(name, **options)
-
-
-_blocks: dict[str, ClientRunScope] = {}
-"""Scopes of clients seen of late, whose ids need not be checked again."""
-
-
-def _block_of(client_id: str) -> ClientRunScope:
-    scope = ClientRunScope(client_id)
-    if len(_blocks) >= _MOST_BLOCKS:
-        _blocks.clear()
-    _blocks[client_id] = scope
-    return scope
 
 
 def _is_function(value: object) -> bool:

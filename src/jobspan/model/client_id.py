@@ -55,16 +55,28 @@ def clean_client_id(value: object) -> CleanClientId:
             an object whose ``__str__`` or ``__index__`` fails.
     """
     raw = _plain_text(value)
+    if is_stored_as_it_is(raw):
+        return CleanClientId(raw)
     if not raw or raw.isspace():
         raise _unusable("an empty text" if not raw else "blank text")
-    if raw.isascii() and raw.isprintable() and len(raw) < MAX_LENGTH and "\\" not in raw:
-        return CleanClientId(raw)
     escaped = escape_all(_LOOKS_ESCAPED.sub(lambda _: escape("\\"), raw), _UNSAFE)
     if len(escaped) > MAX_LENGTH or _looks_cut(escaped):
         return CleanClientId(_cut(escaped), f"client id of {len(raw):,} characters was cut to {MAX_LENGTH}")
     if escaped != raw:
         return CleanClientId(escaped, "client id holds characters that are stored escaped")
     return CleanClientId(raw)
+
+
+def is_stored_as_it_is(text: str) -> bool:
+    """Whether a text is a client id in which nothing has to be escaped or cut; nearly all are."""
+    return (
+        text.isascii()
+        and text.isprintable()
+        and len(text) < MAX_LENGTH
+        and "\\" not in text
+        and bool(text)
+        and not text.isspace()
+    )
 
 
 def _plain_text(value: object) -> str:

@@ -232,7 +232,8 @@ class Redactor:
     def __call__(self, text: str) -> str:
         """Return `text` without its secrets; time grows linearly up to `limit`, and not at all beyond."""
         if len(text) <= self._limit:
-            return _without(text, self._secrets(text), 0, len(text))
+            spans = self._secrets(text)
+            return _without(text, spans, 0, len(text)) if spans else text
         room = self._limit - len(cut_mark(len(text)))
         keep_head, keep_tail = room - room // 2, room // 2
         head, tail = text[: keep_head + self._margin], text[-(keep_tail + self._margin) :]

@@ -9,8 +9,7 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING
 
 from jobspan._guard import guarded
-from jobspan.exceptions import UsageError
-from jobspan.model.client_id import MAX_LENGTH, CleanClientId, clean_client_id
+from jobspan.model.client_id import MAX_LENGTH, CleanClientId, clean_client_id, is_stored_as_it_is
 from jobspan.model.text import attempt, clip, multi_line, one_line
 from jobspan.spans.roster import Names
 
@@ -84,14 +83,12 @@ def plain_client(runtime: Runtime, value: str) -> tuple[str, str] | None:
 
 
 def check_client(value: object) -> None:
-    """Refuse what is no client id, cheaply for one that was seen before.
+    """Refuse what is no client id.
 
     Raises:
         UsageError: It is none.
     """
-    if type(value) is str and len(value) <= MAX_LENGTH:
-        _checked_client(value)
-    else:
+    if type(value) is not str or not is_stored_as_it_is(value):
         clean_client_id(value)
 
 
@@ -107,18 +104,13 @@ def _stored_client(without_secrets: Redact, value: object) -> CleanClientId:
 @lru_cache(maxsize=4096)
 def _plain_client(without_secrets: Redact, value: str) -> tuple[str, str] | None:
     with _CLIENT:
-        try:
-            clean = _stored_client(without_secrets, value)
-        except UsageError:
-            return None
-        if clean.note is None:
-            name = quote(clean.text)
-            return clean.text, f'"name":{name},"client":{name}'
+        if is_stored_as_it_is(value) and without_secrets(value) == value:
+            name = quote(value)
+            return value, f'"name":{name},"client":{name}'
     return None
 
 
 _known_client = lru_cache(maxsize=4096)(_stored_client)
-_checked_client = lru_cache(maxsize=4096)(clean_client_id)
 
 
 @lru_cache(maxsize=4096)

@@ -28,6 +28,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 H = TypeVar("H", bound=RunHandle)
 
+_MOST_BLOCKS = 1_024
+
 ClientSource = str | Callable[..., Any]
 
 
@@ -209,7 +211,7 @@ class JobScope(Scope[JobRun]):
 
 @dataclass(slots=True)
 class _Asked:
-    """What a scope of client runs was asked for; its twins share it."""
+    """What a scope of client runs was asked for; those of one block share it."""
 
     client_id: str | int | None
     source: ClientSource | None
@@ -261,12 +263,6 @@ class ClientRunScope(Scope[ClientRun]):
     def source(self) -> ClientSource | None:
         """Where a decorated function has its client; None for a block of one client."""
         return self._asked.source
-
-    def twin(self) -> ClientRunScope:
-        """Return a scope like this one: two blocks of a client are told apart however they are left."""
-        scope: ClientRunScope = _fresh(ClientRunScope)
-        scope._asked = self._asked
-        return scope
 
     def with_source(self, source: ClientSource) -> ClientRunScope:
         """Return a scope like this one that takes its client from `source`."""
@@ -322,6 +318,28 @@ class ClientRunScope(Scope[ClientRun]):
         run = None if asked.options else plain_client_run(client_id, asked.job)
         made = run or new_client_run(client_id, asked.job, function_name, **asked.options)
         return made  # type: ignore[return-value]
+
+
+_NOTHING_MORE: dict[str, Any] = {}
+_blocks: dict[str, _Asked] = {}
+"""Of clients seen of late, whose ids need not be checked again."""
+
+
+def block_of(client_id: str) -> ClientRunScope:
+    """Return what ``client_run("Guy-Wilson")`` does; each time another, so that two blocks are told apart.
+
+    Raises:
+        UsageError: It is no client id.
+    """
+    asked = _blocks.get(client_id)
+    if asked is None:
+        check_client(client_id)
+        if len(_blocks) >= _MOST_BLOCKS:
+            _blocks.clear()
+        asked = _blocks[client_id] = _Asked(client_id, None, None, _NOTHING_MORE, True)
+    scope: ClientRunScope = _fresh(ClientRunScope)
+    scope._asked = asked
+    return scope
 
 
 class OperationScope(Scope[Operation]):
