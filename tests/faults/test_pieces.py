@@ -6,6 +6,7 @@ switches of threads off: what else the machine does changes neither.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 import time
@@ -186,6 +187,83 @@ def test_what_another_process_folds_meanwhile_is_folded_once(ledger: Path) -> No
     connection.close()
     (job,) = jobs(ledger)
     assert [one["leads_processed"] for one in job["client_runs"]] == [1] * RUNS
+
+
+class Unwritten:
+    """Events of a process whose disk refuses: in memory only."""
+
+    def __init__(self, events: list[tuple[str, str]]) -> None:
+        self.kept = events
+
+    def events(self) -> list[tuple[str, str]]:
+        return list(self.kept)
+
+    def forget(self, events: list[tuple[str, str]]) -> None:
+        self.kept = [event for event in self.kept if event not in events]
+
+
+OPENED = '{"e":"open","w":"J","q":0,"t":1,"lane":1,"kind":"j","job":"J","name":"kept","id":"260101-000000"}'
+
+
+def test_events_in_memory_are_kept_where_a_reading_is_thrown_away(ledger: Path) -> None:
+    run(ledger, RECORD, JOBSPAN_EXIT_FLUSH="0")
+    unwritten: Any = Unwritten([("P", OPENED)])
+    own = Ledger(ledger, lambda start_ns: None, UTC, unwritten)
+    place = Place(ledger)
+    stale: list[int] = []
+
+    def fold_elsewhere() -> None:
+        other = connect(place)
+        with contextlib.suppress(sqlite3.OperationalError):  # the fold is in its transaction
+            stale.append(Folder(place, GivenIds(place, lambda start_ns: None)).fold(other, events=600).events)
+        other.close()
+
+    breaths: list[bool] = []
+
+    def come_in() -> float:
+        breaths.append(True)
+        if len(breaths) > 1 and not stale:  # the first one is before it reads
+            thread = threading.Thread(target=fold_elsewhere)
+            thread.start()
+            thread.join()
+        return 1e-9
+
+    with in_pieces(come_in):
+        assert own.fold(seconds=9, events=900)
+    own.close()
+    assert len(stale) == 1
+    assert unwritten.kept == []
+    assert "kept" in [job["job_type"] for job in jobs(ledger)]
+
+
+def test_what_was_written_since_a_reading_was_kept_is_asked_for(ledger: Path) -> None:
+    run(ledger, RECORD, JOBSPAN_EXIT_FLUSH="0")
+    place = Place(ledger)
+    folder, connection, other = (
+        Folder(place, GivenIds(place, lambda at: None)),
+        connect(place),
+        connect(place),
+    )
+    connection.execute("PRAGMA busy_timeout = 0")
+    breaths: list[bool] = []
+
+    def lock() -> float:
+        breaths.append(connection.in_transaction)
+        if breaths.count(False) == 2:  # the first one is before it reads
+            other.execute("BEGIN IMMEDIATE")
+        return 1e-9
+
+    with in_pieces(lock), pytest.raises(sqlite3.OperationalError, match="locked"):
+        folder.fold(connection, events=10_000)
+    assert other.in_transaction
+    other.execute("ROLLBACK")
+    with in_pieces(lambda: 1e-9):
+        kept = folder.fold(connection, events=10_000)
+        assert kept.events
+        assert kept.more  # something may have been written since
+        assert not folder.fold(connection, events=10_000).more
+    connection.close()
+    other.close()
 
 
 def test_live_journals_of_others_can_be_left_to_them(ledger: Path) -> None:

@@ -176,6 +176,7 @@ class Segment:
 
     def fate(self) -> str:
         """Return "" while the file is in its place, else what became of it."""
+        size = self._file.size  # before the look: other threads write meanwhile
         try:
             status = os.fstat(self.fd)
         except OSError:
@@ -187,7 +188,7 @@ class Segment:
         if self._room is not None:
             if fate := self._room.fate(status):
                 return fate
-        elif status.st_size < self._file.size:
+        elif status.st_size < size:
             return "it was cut short"
         try:
             there = os.stat(self.path, follow_symlinks=False)

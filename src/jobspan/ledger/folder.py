@@ -69,6 +69,8 @@ class Folded:
     skipped: int = 0
     more: bool = False
     """There is more to fold."""
+    is_applied: bool = True
+    """Whether what was given, and read, is in the ledger now; else it was thrown away."""
     retired: list[Path] = field(default_factory=list[Path])
 
 
@@ -85,6 +87,8 @@ class _Reading:
     touched: list[_Journal] = field(default_factory=list[_Journal])
     """Those with something new."""
     skipped: int = 0
+    damaged: list[str] = field(default_factory=list[str])
+    """What is to be said of records skipped."""
     more: bool = False
 
 
@@ -147,13 +151,15 @@ class Folder:
                 reading = self._read(self._unfinished(connection, only), most, only)
             elif not self._is_current(connection, reading):
                 connection.execute("ROLLBACK")
-                return Folded(more=True)
+                return Folded(more=True, is_applied=False)
             self._fold_in_transaction(connection, reading, extra, sweep)
             connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):  # it may be over, or the connection closed by a fork
                 connection.execute("ROLLBACK")
             raise
+        for text in reading.damaged:
+            guard.note("journal.damaged", text)
         result = Folded(reading.batch.size, reading.skipped, reading.more)
         for journal in reading.touched:
             if retire and journal.done and journal.path.parent == self._place.journal:
@@ -186,6 +192,7 @@ class Folder:
         try:
             check_version(connection, self._place.ledger)
             if self._ahead is not None and self._ahead.only == only:
+                self._ahead.more = True  # written since
                 return self._ahead
             journals = self._unfinished(connection, only)
         finally:
@@ -252,9 +259,8 @@ class Folder:
         if journal.skipped != before[1]:
             skipped = journal.skipped - before[1]
             reading.skipped += skipped
-            guard.note(
-                "journal.damaged",
-                f"{skipped} records of {journal.name} are no events this version knows; it is kept 7 days",
+            reading.damaged.append(
+                f"{skipped} records of {journal.name} are no events this version knows; it is kept 7 days"
             )
         return before != (journal.offset, journal.skipped)
 

@@ -142,7 +142,7 @@ class Ledger:
         if self._folder is None:
             self._folder = _new_folder(self.place, self.ids)
         folded = self._folder.fold(connection, extra=extra, sweep=sweep, events=events, only=only)
-        if extra:
+        if extra and folded.is_applied:
             self._unwritten.forget(extra)
         return folded
 

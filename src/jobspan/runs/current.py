@@ -106,11 +106,20 @@ def _no_loop() -> None:
 _running_loop: Callable[[], object] = _no_loop
 
 
+def _found_loop_function() -> Callable[[], object]:
+    """Return asyncio's own; not while its module is loaded, for at the end of that it is another one."""
+    events: Any = modules.get("asyncio.events")
+    if events is None or getattr(getattr(events, "__spec__", None), "_initializing", False):
+        return _no_loop
+    found: Callable[[], object] = events._get_running_loop
+    return found
+
+
 def lane() -> int:
     """Return a number of the thread or task that asks; equal for calls from the same one."""
     global _running_loop
     if _running_loop is _no_loop:  # where nobody has loaded asyncio, nobody runs in a task
-        _running_loop = getattr(modules.get("asyncio.events"), "_get_running_loop", _no_loop)
+        _running_loop = _found_loop_function()
     if _running_loop() is None:
         return get_ident()
     import asyncio

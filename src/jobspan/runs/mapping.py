@@ -27,8 +27,9 @@ from jobspan.runs.workers import Workers
 if TYPE_CHECKING:
     from jobspan.runs.done import DoneOfLate
 
-_AHEAD = 2
-"""How many clients per thread are taken from the iterable ahead of time."""
+_AHEAD = 4
+"""How many clients per thread are taken from the iterable ahead of time, at most; with fewer threads, as many
+as they are. With less, quick threads wait for one another."""
 _LEFT = "the loop over its clients was left"
 
 Call = Callable[[Any, ClientRun], Any]
@@ -182,7 +183,7 @@ def _in_pool(plan: Plan, call: Call, clients: Iterable[Any], workers: int) -> li
             own = context.copy()
             pool.give(place, lambda: own.run(_work, plan, call, place, client))
 
-        return _in_order(pool, begin, iter(clients), workers * _AHEAD, plan.job)
+        return _in_order(pool, begin, iter(clients), workers * min(workers, _AHEAD), plan.job)
     except BaseException as error:
         plan.stop(error)
         pool.drop()

@@ -78,8 +78,8 @@ def enter_plain(run: ClientRun) -> bool:
     if runtime.pipeline.processors:
         runtime.pipeline.tell_start(span)
     token = attach(Context({**context, SPAN_KEY: span}))
-    run._activation = set_current(run), token
     run._is_plain = True
+    run._activation = set_current(run), token
     return True
 
 

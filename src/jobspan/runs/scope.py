@@ -293,10 +293,9 @@ class ClientRunScope(Scope[ClientRun]):
             and run.scope is self
             and _asides.get() is None
             and run in _entered
-            and leave_plain(run)
         ):
             del _entered[run]
-            return None
+            return None if leave_plain(run) else run.__exit__(kind, error, trace)
         return super().__exit__(kind, error, trace)
 
     def new_run(self) -> ClientRun:
