@@ -36,6 +36,9 @@ _open_segments: weakref.WeakSet[Segment] = weakref.WeakSet()
 class TornError(OSError):
     """Part of a record got in: the disk is full, or the file may not grow."""
 
+    def __init__(self) -> None:
+        super().__init__(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
 
 class FullError(ValueError):
     """The file has reached its size: what a mapping says by a ValueError of its own."""
@@ -46,9 +49,9 @@ class _File:
 
     __slots__ = ("fd", "limit", "size")
 
-    def __init__(self, fd: int, size: int, limit: int) -> None:
+    def __init__(self, fd: int, limit: int) -> None:
         self.fd = fd
-        self.size = size
+        self.size = 0
         """Bytes written, near enough for what hangs on it (threads may overwrite each other's sum)."""
         self.limit = limit
 
@@ -56,7 +59,7 @@ class _File:
         if self.size >= self.limit:
             raise FullError
         if self.write_some(record) != len(record):
-            raise TornError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise TornError
 
     def write_some(self, records: bytes) -> int:
         written = os.write(self.fd, records)
@@ -81,7 +84,7 @@ class Segment:
         self.path = path
         self.pid = pid
         """The process that may write; an inherited descriptor is left alone."""
-        self._file = _File(fd, 0, limit)
+        self._file = _File(fd, limit)
         self._key = _key_of(fd) if fd >= 0 else None
         self._is_entered = False  # its name is known to be on the disk
         self._room = room

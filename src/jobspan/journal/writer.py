@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -266,7 +265,7 @@ class JournalWriter:
                     written -= len(records[whole])
                     whole += 1
             if whole < len(records):
-                raise TornError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                raise TornError
         except (OSError, ValueError) as error:
             if is_foreign(error):
                 raise

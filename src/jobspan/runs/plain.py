@@ -1,8 +1,8 @@
 """The short road of most client runs: a block in an open job, of which nothing more is asked.
 
 It does what `RunHandle.__enter__` and `__exit__` do, in one piece each, and costs half. Wherever anything
-is unusual (a fork, a clock that was moved, a span of somebody else around, a processor of spans, an error)
-it does nothing, and says so: then the long road is taken. Both write the same events.
+is unusual (a fork, a clock that was moved, a span of somebody else around, an error) it does nothing, and
+says so: then the long road is taken. Both write the same events.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from opentelemetry.context import Context
 
 from jobspan import _clock
 from jobspan._guard import guarded, guarded_step
-from jobspan._metrics import watched
+from jobspan._metrics import watched as meters
 from jobspan.journal import process
 from jobspan.model.status import Left, Status
 from jobspan.runs.current import lane, live_run, modules, restore, set_current
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _told = process.told
 _globals: Any = watched_globals()
-_meters = watched
 _opened = roster.opened
 _fresh: Any = object.__new__
 _COMPLETED = Status.COMPLETED
@@ -113,7 +112,7 @@ def leave_plain(run: ClientRun) -> bool:
     runtime.append(f'{{{pen[1]},"q":{pen[2]()},"t":{end_ns},"e":"close","how":"ok","lane":{at}}}')
     if run._errors or run._part or run.job.told_last is not _COMPLETED:
         run._tell_parent()
-    if _meters._METER_PROVIDER is not None and runtime.metrics.is_on:
+    if meters._METER_PROVIDER is not None and runtime.metrics.is_on:
         tell_metrics(run, end_ns)
     if runtime.pipeline.active:
         span.finish(end_ns, attributes=run._last_attributes())
