@@ -74,6 +74,9 @@ class JournalWriter:
 
     def append(self, payload: str) -> None:
         """Write one event; on return it outlives this process, unless `trouble` says otherwise."""
+        if self._segment is NOWHERE:  # trouble may last: a record nobody takes is not made
+            self._append_late(payload)
+            return
         if "\n" in payload or not payload.isascii():
             record = encode(payload)
         else:  # the same, without a call
