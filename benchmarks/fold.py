@@ -54,12 +54,12 @@ def events(runs: int, clients: int | None = None, to: str = "") -> Iterator[str]
     lane = f'"lane":{140035395976064}'
     job = f'"kind":"j","job":"{JOB}","name":"bench","id":"260601-000000"'
     shown = f',"to":["{to}"]' if to else ""
-    yield f'{{"e":"open","w":"{JOB}","q":0,"t":{at},{lane},{job}{shown}}}'
+    yield f'{{"w":"{JOB}","q":0,"t":{at},"e":"open",{lane},{job}{shown}}}'
     for number in range(runs):
         uid, client = f"7ac03745{first + number:016x}", f"client {number % (clients or runs)}"
         head = f'"w":"{uid}","q"'
         place = f'"parent":"{JOB}","kind":"c","job":"{JOB}","name":"{client}","client":"{client}"'
-        yield f'{{"e":"open",{head}:0,"t":{at},{lane},{place}}}'
+        yield f'{{{head}:0,"t":{at},"e":"open",{lane},{place}}}'
         yield f'{{{head}:1,"t":{at + 40_000},"e":"add","c":{{"leads":1}}}}'
         yield f'{{{head}:2,"t":{at + 50_000},"e":"close","how":"ok",{lane}}}'
         at += 60_000

@@ -13,6 +13,8 @@ import pytest
 
 import jobspan
 from jobspan import client_run, job
+from jobspan.journal import road as journal_road
+from tests.conftest import Fresh
 from tests.program import ROOT
 
 SOURCE = ROOT / "src" / "jobspan"
@@ -41,7 +43,10 @@ def traced() -> Iterator[list[tuple[str, str]]]:
 
 
 @pytest.fixture
-def road(fresh: object) -> list[tuple[str, str]]:
+def road(fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """The road all of which is Python."""
+    monkeypatch.setattr(journal_road, "native", None)
+    fresh.configure()
     with job("x"):
         with client_run("first"):
             pass
@@ -64,7 +69,8 @@ def test_the_functions_the_page_names_are_called(road: list[tuple[str, str]]) ->
     for hop in (
         ("runs/opening.py", "plain_client_run"),
         ("runs/plain.py", "enter_plain"),
-        ("journal/writer.py", "append"),
+        ("journal/pen.py", "write"),
+        ("journal/writer.py", "_append"),
         ("runs/plain.py", "leave_plain"),
         ("ledger/folder.py", "fold"),
         ("model/fold.py", "apply"),

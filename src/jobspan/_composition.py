@@ -64,6 +64,7 @@ class Runtime:
         sizes = {} if segment_bytes is None else {"segment_bytes": segment_bytes}
         self.journal = JournalWriter(place, header, maps=settings.journal == "mapped", **sizes)
         self.append = self.journal.append
+        self.pen, self.new_pen = self.journal.pen, self.journal.new_pen
         self.live = LiveRuns(self)
         self.limited: dict[str, weakref.ref[Any]] = {}
         """The open jobs of this process that have a budget."""

@@ -202,7 +202,7 @@ class Unwritten:
         self.kept = [event for event in self.kept if event not in events]
 
 
-OPENED = '{"e":"open","w":"J","q":0,"t":1,"lane":1,"kind":"j","job":"J","name":"kept","id":"260101-000000"}'
+OPENED = '{"w":"J","q":0,"t":1,"e":"open","lane":1,"kind":"j","job":"J","name":"kept","id":"260101-000000"}'
 
 
 def test_events_in_memory_are_kept_where_a_reading_is_thrown_away(ledger: Path) -> None:

@@ -10,12 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from jobspan.journal import Place, done_journals, journals, read
+from jobspan.journal import Place, done_journals, journals, mapping, read, road
 
 by_system_calls = pytest.mark.parametrize("kind", ["written"], indirect=True)
 """For tests about single system calls that a mapped journal does not make."""
 
 SOURCE = Path(__file__).parents[2] / "src"
+
+
+def in_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the compiled part aside, here and in programs started from here."""
+    monkeypatch.setenv("JOBSPAN_PURE_PYTHON", "1")
+    monkeypatch.setattr(mapping, "native", None)
+    monkeypatch.setattr(road, "native", None)
 
 
 def read_one(path: Path, *, limit: int = 1 << 20, owner_gone: bool = False) -> list[bytes]:

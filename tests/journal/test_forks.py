@@ -68,6 +68,8 @@ class Room(segment.mapping.Room):
     def close(self):
         held, self._map = self._map, mapping.mmap.mmap(-1, 1)  # what munmap is about to free
         paused(lambda: None)()
+        if self.area is not None:
+            self.area.release()
         held.close()
         return True
 def work():

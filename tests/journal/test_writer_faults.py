@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from jobspan import _clock
 from jobspan._guard import guard
 from jobspan.journal import JournalWriter, Place, is_owned, journals, read
 from tests.journal.observing import by_system_calls, event, numbers, run_writer
@@ -35,18 +34,6 @@ class FailingDisk:
         written = self.write(fd, data[: self.room])
         self.room -= written
         return written
-
-
-@pytest.fixture
-def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Let the clock that measures waits jump."""
-    jumped, monotonic = [0.0], time.monotonic
-    monkeypatch.setattr(_clock, "monotonic", lambda: monotonic() + jumped[0])
-
-    def jump(seconds: float) -> None:
-        jumped[0] += seconds
-
-    return jump
 
 
 @by_system_calls

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from jobspan import _clock
+from jobspan._compiled import native
 from jobspan._guard import guard
 from jobspan.journal import (
     JournalWriter,
@@ -34,25 +34,17 @@ from jobspan.journal import (
 )
 from jobspan.journal.segment import Segment
 from jobspan.journal.state import FIRST_ROOM_BYTES
-from tests.journal.observing import event, numbers, read_one, run_writer, start_writer
+from tests.journal.observing import event, in_python, numbers, read_one, run_writer, start_writer
 
 
-@pytest.fixture(autouse=True)
-def _needs_mapping(tmp_path: Path) -> None:
+@pytest.fixture(autouse=True, params=["compiled", "in Python"])
+def _needs_mapping(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if not mapping.is_safe(tmp_path):
         pytest.skip("files are not mapped here")
-
-
-@pytest.fixture
-def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Let the clock that measures waits jump."""
-    jumped, monotonic = [0.0], time.monotonic
-    monkeypatch.setattr(_clock, "monotonic", lambda: monotonic() + jumped[0])
-
-    def jump(seconds: float) -> None:
-        jumped[0] += seconds
-
-    return jump
+    if request.param == "in Python":
+        in_python(monkeypatch)
+    elif native is None:
+        pytest.skip("the compiled part is not installed")
 
 
 def _header() -> str:
@@ -111,7 +103,7 @@ def test_an_event_is_there_on_return_however_long_it_takes_to_begin_a_segment(
     in_hand = journal._segment
     for n in range(1, 30):
         if is_late and journal.position > 900:
-            journal._segment = in_hand
+            journal._aim(in_hand)
         journal.append(event(n, 100))
         assert journal.buffered == 0, "it is in memory only"
         assert numbers(place) == list(range(n + 1))

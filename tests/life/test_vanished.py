@@ -126,6 +126,7 @@ def test_a_stopped_process_given_up_after_silence_takes_itself_back(ledger: Path
         stop(pid, ledger)
         try:
             be_silent(ledger, QUARTER)
+            time.sleep(1.1)  # after a second of silence the next event is a sign of life
             found = from_container(ledger)["stopped"]
             assert found["status"] == found["client_runs"][0]["status"] == "Failed"
             assert found["end_time"] is not None

@@ -30,8 +30,7 @@ _PLACE = ("lane", "parent", "kind", "job", "name", "client", "part", "attempt")
 
 def record_of(event: Event) -> bytes:
     """Return an event as a handle writes it: its members in that order, without blanks."""
-    opens = event["e"] == "open"
-    order = ["e", *_FIRST, *_PLACE] if opens else [*_FIRST, "e"]
+    order = [*_FIRST, "e", *(_PLACE if event["e"] == "open" else ())]
     ordered = {name: event[name] for name in order if name in event} | event
     return json.dumps(ordered, separators=(",", ":")).encode()
 

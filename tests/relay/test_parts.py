@@ -186,13 +186,13 @@ def test_client_runs_folded_before_their_job_named_its_destination_are_shown_too
     job, client = "11" * 12, "22" * 12
     now = _clock.now_ns()
     journal.append(
-        f'{{"e":"open","w":"{client}","q":0,"t":{now},"kind":"c","job":"{job}","name":"A","client":"A"}}'
+        f'{{"w":"{client}","q":0,"t":{now},"e":"open","kind":"c","job":"{job}","name":"A","client":"A"}}'
     )
     own.fold(seconds=5)
     outbox = Outbox(own, "airtable:appX")
     assert outbox.waiting().rows == 0
     journal.append(
-        f'{{"e":"open","w":"{job}","q":0,"t":{now},"kind":"j","job":"{job}","name":"late",'
+        f'{{"w":"{job}","q":0,"t":{now},"e":"open","kind":"j","job":"{job}","name":"late",'
         f'"id":"260101-000000","to":["airtable:appX"]}}'
     )
     own.fold(seconds=5)

@@ -101,7 +101,7 @@ def test_the_outer_run_is_current_again_whatever_fails(fresh, monkeypatch):
     fresh.configure(strict=False)
     with job("outer") as outer:
         with monkeypatch.context() as patch:
-            patch.setattr(_runtime.runtime(), "append", broken)
+            patch.setattr(_runtime.runtime(), "new_pen", broken)
             with client_run("A"), operation("step"):
                 pass
             assert jobspan.current_run() is outer

@@ -17,8 +17,10 @@ import contextlib
 import mmap
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from jobspan._compiled import native
 from jobspan.journal.mount import file_system
 
 _KEEPS_ITS_PROMISE = frozenset({"ext4", "xfs", "tmpfs", "overlay"})
@@ -34,7 +36,7 @@ _stranded: list[mmap.mmap] = []
 class Room:
     """The mapped start of a file. Only the process that made it may write."""
 
-    __slots__ = ("_blocks", "_inner_fd", "_key", "_map", "length", "write")
+    __slots__ = ("_blocks", "_inner_fd", "_key", "_map", "area", "length", "write")
 
     def __init__(self, fd: int, mapped: mmap.mmap, inner_fd: int) -> None:
         status = os.fstat(fd)
@@ -43,7 +45,9 @@ class Room:
         self._key = (status.st_dev, status.st_ino)
         self._blocks = status.st_blocks
         self.length = len(mapped)
-        self.write = mapped.write
+        self.area = None if native is None else native.Area(mapped)
+        """What the compiled road writes to: it keeps account of what is used, in the mapping's place."""
+        self.write: Callable[[bytes], object] = mapped.write if self.area is None else self.area.write
         """Copy a record behind all others: reserved and copied in one step for threads and signal handlers.
 
         Raises ValueError, having done nothing, when it does not fit or the room is closed.
@@ -53,9 +57,10 @@ class Room:
     def used(self) -> int:
         """Bytes written; 0 once closed."""
         try:
-            return self._map.tell()
+            used = self._map.tell()
         except ValueError:
             return 0
+        return used if self.area is None else self.area.used
 
     def fate(self, status: os.stat_result) -> str:
         """Return "" while the file, whose status is given, has all its room; else what became of it.
@@ -79,6 +84,8 @@ class Room:
             if self._inner_fd >= 0 and _key_of(self._inner_fd) != self._key:
                 _stranded.append(self._map)
                 return False
+            if self.area is not None:
+                self.area.release()
             self._map.close()
         return True
 

@@ -15,6 +15,7 @@ import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from jobspan.journal import forks, mapping
 from jobspan.journal.place import open_new
@@ -148,6 +149,11 @@ class Segment:
     def fd(self) -> int:
         """The descriptor, -1 once closed."""
         return self._file.fd
+
+    @property
+    def area(self) -> Any:
+        """What the compiled road writes to; None: it is not to be used here."""
+        return None if self._room is None else self._room.area
 
     @property
     def is_mapped(self) -> bool:

@@ -1,9 +1,9 @@
 """Appends events to this process's own journal: durable against any death of it on return.
 
 The road of one event is one copy into the mapped file (or one `os.write`) that nobody else writes,
-without a lock. Everything rare (first use, a fork, a full disk, a new segment) goes through
-`_append_late`: the event joins the backlog in memory, and the backlog is written out at once, or once
-a second while the disk refuses.
+without a lock; `_append` is that road in Python, and the compiled one (`road`) is taken where it may be.
+Everything rare (first use, a fork, a full disk, a new segment) goes through `_append_late`: the event joins
+the backlog in memory, and the backlog is written out at once, or once a second while the disk refuses.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from jobspan._guard import guard, guarded
 from jobspan.journal import mapping, process
 from jobspan.journal.frame import encode
 from jobspan.journal.place import Place
+from jobspan.journal.road import Road
 from jobspan.journal.segment import NOWHERE, SUFFIX, Segment, TornError, close_inherited
 from jobspan.journal.state import WriterState, is_foreign, tell
 
@@ -71,9 +72,12 @@ class JournalWriter:
         self._segment = NOWHERE  # where to write without a second thought; NOWHERE while there is trouble
         self._check_at = 0.0
         self._states: dict[int, WriterState] = {}
-
-    def append(self, payload: str) -> None:
+        self._road = Road(self._append)
+        self.append = self._road.append
         """Write one event; on return it outlives this process, unless `trouble` says otherwise."""
+        self.pen, self.new_pen = self._road.pen, self._road.new_pen
+
+    def _append(self, payload: str) -> None:
         if self._segment is NOWHERE:  # trouble may last: a record nobody takes is not made
             self._append_late(payload)
             return
@@ -138,7 +142,7 @@ class JournalWriter:
         with state.lock:
             state.retry_at = 0.0  # a last try
             self._drain(state, _PATIENT_SECONDS)
-            self._segment = NOWHERE
+            self._aim(NOWHERE)
             state.segment = None
             state.unsynced.clear()
         tell(state)
@@ -194,11 +198,16 @@ class JournalWriter:
         state = self._states.get(pid)
         if state is None:
             close_inherited()
-            self._segment = NOWHERE
+            self._aim(NOWHERE)
             for other in [known for known in self._states if known != pid]:
                 self._states.pop(other, None)
             state = self._states.setdefault(pid, WriterState(pid, self._buffer_bytes))
         return state
+
+    def _aim(self, segment: Segment) -> None:
+        """Have events written to `segment` from now on."""
+        self._segment = segment
+        self._road.aim(segment)
 
     def _append_late(
         self, payload: str, failed: Segment | None = None, error: OSError | ValueError | None = None
@@ -231,15 +240,16 @@ class JournalWriter:
         while state.backlog:
             if _clock.monotonic() < state.retry_at or failures > _TRIES or not state.is_own():
                 return
+            self._road.release()  # from here on others wait: nothing may come in behind the last look at it
             segment = self._usable_segment(state)
             if segment is None or not self._write_batch(state, segment):
                 failures += 1
             elif state.backlog and state.trouble is not None and _clock.monotonic() > deadline:
-                self._segment = NOWHERE  # the next append goes on; until then everything queues up behind
+                self._aim(NOWHERE)  # the next append goes on; until then everything queues up behind
                 return
         if state.segment is not None and not state.is_spoiled:
             state.trouble, state.is_told = None, False
-            self._segment = state.segment
+            self._aim(state.segment)
 
     def _usable_segment(self, state: WriterState) -> Segment | None:
         if state.segment is not None and not state.is_spoiled:
@@ -319,12 +329,13 @@ class JournalWriter:
         is_fresh_damage = is_spoiled and state.segment is not None and not state.is_spoiled
         at_once = is_fresh_damage and (not is_young or error.errno == errno.EBADF)  # the next may do
         state.is_spoiled = state.is_spoiled or (is_spoiled and state.segment is not None)
-        self._segment = NOWHERE
+        self._aim(NOWHERE)
         reason = "no file locks" if sys.platform == "win32" else error.strerror or str(error)
         state.trouble = f"in memory only: {reason}"
         if at_once or error.errno == errno.EINTR:
             return
         state.retry_at = now + _RETRY_SECONDS
+        self._road.hold(state)
         if not state.is_told:
             state.is_told = True
             state.news.append(f"events are kept in memory only: {reason} ({self._place.journal})")
@@ -338,6 +349,7 @@ class JournalWriter:
             now = _clock.monotonic()
             if now >= self._check_at:
                 self._check_at = now + _CHECK_SECONDS
+                self._road.ask_again_at(self._check_at)
                 if fate := segment.fate():
                     self._replace(state, segment, fate)
                 elif segment.is_mapped:  # a copy into memory leaves the file's time as it is
@@ -351,7 +363,7 @@ class JournalWriter:
         state.lost_files += 1
         state.is_spoiled = True
         state.news.append(f"a new journal was begun, of the old one {fate}: {segment.path}")
-        self._segment = NOWHERE
+        self._aim(NOWHERE)
         if self._usable_segment(state) is not None:
             self._drain(state)
 
@@ -367,7 +379,7 @@ class JournalWriter:
                 raise
             self._unmap(state, segment)  # the old one is too large, but good
         if state.segment is not None and not state.is_spoiled:
-            self._segment = state.segment
+            self._aim(state.segment)
 
     def _unmap(self, state: WriterState, segment: Segment) -> None:
         try:

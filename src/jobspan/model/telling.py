@@ -39,7 +39,7 @@ _COUNT = rf'"(?!errors"){_TEXT}":(?:0|[1-9][0-9]{{0,14}})'
 _COUNTS = rf"\{{{_COUNT}(?:,{_COUNT})*\}}"
 
 _OPEN = _line(
-    f'"e":"open","w":"(?P<uid>{_NAME})","q":0,"t":({_INSTANT}),"lane":({_LANE}),"parent":"({_NAME})"',
+    f'"w":"(?P<uid>{_NAME})","q":0,"t":({_INSTANT}),"e":"open","lane":({_LANE}),"parent":"({_NAME})"',
     rf'"kind":"c","job":"({_NAME})","name":"(?P<label>{_TEXT})","client":"(?P=label)"(?:,"part":"({_TEXT})","attempt":1)?',
 )
 _ADD = _line(rf'"w":"(?P=uid)","q":1,"t":({_INSTANT}),"e":"add","c":({_COUNTS})')
@@ -52,7 +52,7 @@ _STORY_OR_LINE = re.compile(f"{_STORY}|(.+\n)")
 _OPENED = re.compile(_OPEN)
 _ADDED = re.compile(_line(f'"w":"{_NAME}","q":([0-9]+),"t":({_INSTANT}),"e":"add","c":({_COUNTS})'))
 _CLOSED = re.compile(_CLOSE.replace("{writer}", _NAME))
-_WRITER = re.compile(rf'\{{(?:"e":"open",)?"w":"({_NAME})"')
+_WRITER = re.compile(rf'\{{"w":"({_NAME})"')
 
 
 class ToldPart(NamedTuple):

@@ -7,7 +7,6 @@ into the work, but `checkpoint`, which is asked to, and what records where there
 from __future__ import annotations
 
 from abc import abstractmethod
-from itertools import count
 from json.encoder import encode_basestring_ascii as quote
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -300,15 +299,16 @@ class RunHandle(Telling):
                 under = set_span_in_context(parent.span)  # opened by its handle, in another context
             source = self.attribute_source()
             self.span = runtime.pipeline.start_span(self._span_name, under, now, source, True, number)
-        uid = self.uid = f"{prefix}{number:016x}"
-        self._pen = (pid, f'"w":"{uid}"', count(1).__next__)
+        pen = runtime.new_pen(pid, prefix, number)
+        self.uid = pen.uid
+        self._pen = pen
         roster.opened[number] = ref(self)
         roster.is_empty = False
         at = self.lane = lane()
         up = "" if parent is None or not parent.uid else f',"parent":"{parent.uid}"'
         if self.deadline is not None:
             up += deadline_text(self, now)
-        runtime.append(f'{{"e":"open","w":"{uid}","q":0,"t":{now},"lane":{at}{up},{self._opening(now)}}}')
+        pen.write(now, f'"e":"open","lane":{at}{up},{self._opening(now)}')
         if self.first_note is not None:
             self.note(self.first_note)
 

@@ -8,7 +8,6 @@ says so: then the long road is taken. Both write the same events.
 from __future__ import annotations
 
 from functools import partial
-from itertools import count
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -68,12 +67,13 @@ def enter_plain(run: ClientRun) -> bool:
     span._source = partial(client_run_attributes, job, run.name)
     span._owned = True
     run.span = span
-    uid = run.uid = prefix + "%016x" % number  # noqa: UP031 - half as dear
     run._home = pid
-    run._pen = pid, f'"w":"{uid}"', count(1).__next__
+    pen = runtime.new_pen(pid, prefix, number)
+    run.uid = pen.uid
+    run._pen = pen
     _opened[number] = ref(run)
     at = run.lane = lane() if "asyncio.events" in modules else get_ident()
-    runtime.append(f'{{"e":"open","w":"{uid}","q":0,"t":{now},"lane":{at}{run._plain}}}')
+    pen.write(now, f'"e":"open","lane":{at}{run._plain}')
     if runtime.pipeline.processors:
         runtime.pipeline.tell_start(span)
     token = attach(Context({**context, SPAN_KEY: span}))
@@ -109,7 +109,7 @@ def leave_plain(run: ClientRun) -> bool:
             usage_processor.own_span(run, span)
     end_ns = _clock.now_ns()
     at = lane() if "asyncio.events" in modules else get_ident()
-    runtime.append(f'{{{pen[1]},"q":{pen[2]()},"t":{end_ns},"e":"close","how":"ok","lane":{at}}}')
+    pen.write(end_ns, f'"e":"close","how":"ok","lane":{at}')
     if run._errors or run._part or run.job.told_last is not _COMPLETED:
         run._tell_parent()
     if meters._METER_PROVIDER is not None and runtime.metrics.is_on:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from jobspan import _clock, _log
 from jobspan._guard import guarded
 from jobspan.journal import process
+from jobspan.journal.pen import Pen
 from jobspan.model.columns import COUNTERS
 from jobspan.model.counters import clean_count, clean_money
 from jobspan.model.event import write_event
@@ -34,12 +35,6 @@ _pens = count().__next__
 _LOGGING = guarded("run.log")
 _ADDING = guarded("run.add")
 _RECORDING = guarded("run.record_usage")
-
-Pen = tuple[int, str, Callable[[], int]]
-"""Who writes: the process, the start of each event with the writer id in it, and its next number.
-
-One object, so that threads of a forked child that take up a run at once never mix two writers.
-"""
 
 
 def _stop_above_budget(run: Any) -> None:
@@ -274,7 +269,7 @@ class Recorder:
 
     def take_pen(self) -> None:
         """Write to a run that another process has opened."""
-        self._pen = (0, "", count().__next__)  # of no process: the first event takes one of its own
+        self._pen = self._runtime.pen(0, "", "")  # of no process: the first event takes one of its own
 
     # --- as the home of LLM calls
 
@@ -330,12 +325,12 @@ class Recorder:
         pen = self._pen
         if pen is None:
             return
-        if pen[0] != _told[0]:
+        if pen.pid != _told[0]:
             pen = self._pen = self._other_pen()
-        self._runtime.append(f'{{{pen[1]},"q":{pen[2]()},"t":{at_ns or _clock.now_ns()},{body}}}')
+        pen.write(at_ns or _clock.now_ns(), body)
 
     def _other_pen(self) -> Pen:
         """Return a pen for a process that did not open this run: its events have a writer id of their own."""
         pid = _pid()
         writer = f"{self.uid}.{self._runtime.uid_prefix(pid)}{_pens():x}"
-        return pid, f'"w":"{writer}","p":"{self.uid}"', count().__next__
+        return self._runtime.pen(pid, writer, self.uid)
