@@ -29,7 +29,7 @@ def test_a_module_that_is_being_loaded_is_asked_again(monkeypatch: pytest.Monkey
     monkeypatch.setattr(events, "__spec__", spec)
     monkeypatch.setattr(events, "_get_running_loop", lambda: None, raising=False)
     monkeypatch.setattr(current, "modules", {"asyncio.events": events})
-    monkeypatch.setattr(current, "_running_loop", current._no_loop)
+    monkeypatch.setattr(current, "running_loop", current._look_for_loop)
     assert lane() == threading.get_ident()
     asked: list[bool] = []
 

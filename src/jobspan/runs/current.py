@@ -99,28 +99,26 @@ def before(token: Token[Any]) -> Any:
     return None if token.old_value is Token.MISSING else token.old_value
 
 
-def _no_loop() -> None:
-    """Stand for the function of a module that is not loaded, or that another thread is only just loading."""
+def _look_for_loop() -> object:
+    """Return the running loop as asyncio tells it; None where nobody has loaded that.
 
-
-_running_loop: Callable[[], object] = _no_loop
-
-
-def _found_loop_function() -> Callable[[], object]:
-    """Return asyncio's own; not while its module is loaded, for at the end of that it is another one."""
+    Nor while its module is being loaded, for at the end of that the function is another one.
+    """
+    global running_loop
     events: Any = modules.get("asyncio.events")
     if events is None or getattr(getattr(events, "__spec__", None), "_initializing", False):
-        return _no_loop
-    found: Callable[[], object] = events._get_running_loop
-    return found
+        return None
+    running_loop = events._get_running_loop
+    return running_loop()
+
+
+running_loop: Callable[[], object] = _look_for_loop
+"""Return the running loop of this thread; None: who asks is in no task."""
 
 
 def lane() -> int:
     """Return a number of the thread or task that asks; equal for calls from the same one."""
-    global _running_loop
-    if _running_loop is _no_loop:  # where nobody has loaded asyncio, nobody runs in a task
-        _running_loop = _found_loop_function()
-    if _running_loop() is None:
+    if running_loop() is None:
         return get_ident()
     import asyncio
 

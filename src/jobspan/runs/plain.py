@@ -19,7 +19,8 @@ from jobspan._guard import guarded, guarded_step
 from jobspan._metrics import watched as meters
 from jobspan.journal import process
 from jobspan.model.status import Left, Status
-from jobspan.runs.current import lane, live_run, modules, restore, set_current
+from jobspan.runs import current
+from jobspan.runs.current import lane, live_run, restore, set_current
 from jobspan.runs.measuring import tell_metrics
 from jobspan.runs.telling import client_run_attributes
 from jobspan.spans.context import SPAN_KEY, attach, current_context, watched_globals
@@ -72,7 +73,7 @@ def enter_plain(run: ClientRun) -> bool:
     run.uid = pen.uid
     run._pen = pen
     _opened[number] = ref(run)
-    at = run.lane = lane() if "asyncio.events" in modules else get_ident()
+    at = run.lane = get_ident() if current.running_loop() is None else lane()
     pen.write(now, f'"e":"open","lane":{at}{run._plain}')
     if runtime.pipeline.processors:
         runtime.pipeline.tell_start(span)
@@ -108,7 +109,7 @@ def leave_plain(run: ClientRun) -> bool:
         with _USAGE:
             usage_processor.own_span(run, span)
     end_ns = _clock.now_ns()
-    at = lane() if "asyncio.events" in modules else get_ident()
+    at = get_ident() if current.running_loop() is None else lane()
     pen.write(end_ns, f'"e":"close","how":"ok","lane":{at}')
     if run._errors or run._part or run.job.told_last is not _COMPLETED:
         run._tell_parent()

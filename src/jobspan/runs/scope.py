@@ -28,7 +28,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 H = TypeVar("H", bound=RunHandle)
 
-_MOST_BLOCKS = 1_024
+_MOST_KNOWN = 1_024
 
 ClientSource = str | Callable[..., Any]
 
@@ -211,9 +211,8 @@ class JobScope(Scope[JobRun]):
 
 @dataclass(slots=True)
 class _Asked:
-    """What a scope of client runs was asked for; those of one block share it."""
+    """What a scope of client runs was asked for beside the client; all plain blocks share one."""
 
-    client_id: str | int | None
     source: ClientSource | None
     job: JobRun | None
     options: dict[str, Any]
@@ -225,7 +224,7 @@ class _Asked:
 class ClientRunScope(Scope[ClientRun]):
     """What ``client_run(...)`` and ``j.client(...)`` return."""
 
-    __slots__ = ("_asked",)
+    __slots__ = ("_asked", "_client_id")
 
     def __init__(
         self,
@@ -253,11 +252,12 @@ class ClientRunScope(Scope[ClientRun]):
             options["attempt"] = attempt
         if limits is not None:
             options["limits"] = limits
-        self._asked = _Asked(client_id, source, job, options, not options and source is None)
+        self._client_id = client_id
+        self._asked = _Asked(source, job, options, not options and source is None)
 
     def __repr__(self) -> str:
-        asked = self._asked
-        return f"client_run({asked.client_id if asked.source is None else asked.source!r})"
+        source = self._asked.source
+        return f"client_run({self._client_id if source is None else source!r})"
 
     @property
     def source(self) -> ClientSource | None:
@@ -267,13 +267,14 @@ class ClientRunScope(Scope[ClientRun]):
     def with_source(self, source: ClientSource) -> ClientRunScope:
         """Return a scope like this one that takes its client from `source`."""
         scope: ClientRunScope = _fresh(ClientRunScope)
+        scope._client_id = self._client_id
         scope._asked = replace(self._asked, source=source, is_plain=False)
         return scope
 
     def __enter__(self) -> ClientRun:
         asked = self._asked
         if asked.is_plain:
-            run = plain_client_run(asked.client_id, asked.job)
+            run = plain_client_run(self._client_id, asked.job)
             if run is not None:
                 if not enter_plain(run):
                     return self.enter_run(run)
@@ -307,9 +308,9 @@ class ClientRunScope(Scope[ClientRun]):
         asked = self._asked
         if asked.source is not None:
             raise UsageError('a with block needs a client id: with client_run("Guy-Wilson"):')
-        run = plain_client_run(asked.client_id, asked.job) if asked.is_plain else None
+        run = plain_client_run(self._client_id, asked.job) if asked.is_plain else None
         # a `Reentry` gives the run it goes on with
-        return run or new_client_run(asked.client_id, asked.job, **asked.options)  # type: ignore[return-value]
+        return run or new_client_run(self._client_id, asked.job, **asked.options)  # type: ignore[return-value]
 
     def run_for(self, client_id: object, function_name: str) -> ClientRun:
         """Return a fresh client run for a client id that came with a call."""
@@ -319,9 +320,9 @@ class ClientRunScope(Scope[ClientRun]):
         return made  # type: ignore[return-value]
 
 
-_NOTHING_MORE: dict[str, Any] = {}
-_blocks: dict[str, _Asked] = {}
-"""Of clients seen of late, whose ids need not be checked again."""
+_PLAIN_BLOCK = _Asked(None, None, {}, True)
+_known: set[str] = set()
+"""Clients seen of late, whose ids need not be checked again."""
 
 
 def block_of(client_id: str) -> ClientRunScope:
@@ -330,14 +331,14 @@ def block_of(client_id: str) -> ClientRunScope:
     Raises:
         UsageError: It is no client id.
     """
-    asked = _blocks.get(client_id)
-    if asked is None:
+    if client_id not in _known:
         check_client(client_id)
-        if len(_blocks) >= _MOST_BLOCKS:
-            _blocks.clear()
-        asked = _blocks[client_id] = _Asked(client_id, None, None, _NOTHING_MORE, True)
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known.add(client_id)
     scope: ClientRunScope = _fresh(ClientRunScope)
-    scope._asked = asked
+    scope._client_id = client_id
+    scope._asked = _PLAIN_BLOCK
     return scope
 
 
