@@ -55,6 +55,8 @@ class PlainScript(Histories):
             if rng.random() < 0.1:
                 self.plain(job, writer.uid, process, self.uid("nested "))
             writer.write("add", c={rng.choice(["leads", "posts", "é\u2028"]): rng.randint(0, 5)})
+            if rng.random() < 0.3:
+                writer.write("note", text=rng.choice(["so it is", 'said "é" \\', "two\nlines", ""]))
         if rng.random() < 0.1:
             self.operation(job, writer.uid, writer.uid, process, client, 1)
         writer.write("close", how="ok", lane=1)
@@ -102,6 +104,9 @@ def rows_of(connection: sqlite3.Connection) -> dict[str, Any]:
     processes = connection.execute("SELECT uid, about, last_ns, gone_ns FROM processes").fetchall()
     found: dict[str, Any] = {f"part {row[0]}": codec.read_part(row) for row in parts}
     found |= {f"run {row[0]}": codec.read_run(row) for row in runs}
+    columns = "kind, part, top, run, job, at_ns, writer, seq, data, source, key"
+    entries = map(codec.read_entry, connection.execute(f"SELECT {columns} FROM entries WHERE job != ''"))
+    found["entries"] = sorted(entries, key=lambda entry: (entry.stamp, entry.kind, entry.key or ""))
     return found | {f"process {row[0]}": codec.read_process(row) for row in processes}
 
 
@@ -225,6 +230,38 @@ def test_a_part_with_no_addition_or_several_is_told_whole() -> None:
     (part,) = told(OPEN, {**ADD, "t": START + 9}, more, {**ADD, "q": 3}, {**CLOSE, "q": 4})
     assert part.whole() == ({"leads": 4, "posts": 2**49}, START, START + 2)
     assert (int(part.last_ns), part.events) == (START + 9, 5)
+
+
+NOTE: Event = {"e": "note", "w": "C", "q": 2, "t": START + 7, "text": 'it said "é"\n'}
+
+
+def test_a_part_with_notes_is_told_whole() -> None:
+    (part,) = told(OPEN, ADD, NOTE, {**ADD, "q": 3}, {**NOTE, "q": 4, "t": START + 3}, {**CLOSE, "q": 5})
+    assert (part.whole().counts, part.events, int(part.last_ns)) == ({"leads": 2}, 6, START + 7)
+    assert [(note.seq, int(note.at_ns) - START) for note in part.notes] == [("2", 7), ("4", 3)]
+    assert {json.loads(f'"{note.text}"') for note in part.notes} == {NOTE["text"]}
+    (part,) = told(OPEN, {**NOTE, "q": 1}, {**CLOSE, "q": 2})
+    assert (part.counts, len(part.notes)) == ("", 1)
+    for between in (
+        [{**NOTE, "q": 1}, {**ADD, "q": 3}],
+        [{**NOTE, "q": 1, "text": ""}],
+        [{**NOTE, "q": 1, "p": "D"}],
+    ):
+        assert told(OPEN, *between, {**CLOSE, "q": len(between) + 1}) == []
+
+
+def test_notes_of_parts_told_whole_are_in_the_record() -> None:
+    connection = sqlite_ledger()
+    open_, add, close = whole_part("C1", 2)
+    first = [open_, add, {**NOTE, "w": "C1"}, {**close, "q": 3}]
+    others = [[{**event, "w": f"C{n}"} for event in first] for n in (2, 3)]
+    for story in ([JOB_OPEN, *first], [*others[0], *others[1]]):
+        batch = as_batch([(event, "p") for event in story])
+        assert len(batch.told) == len(story) // 4
+        fold_batch(connection, batch, NO_IDS)
+    (job,) = records_of(connection)
+    (run,) = job["client_runs"]
+    assert (run["leads_processed"], run["system_notes"].count('it said "é"')) == (6, 3)
 
 
 def test_the_first_attempt_of_a_named_part_is_told_whole() -> None:

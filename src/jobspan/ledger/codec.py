@@ -70,8 +70,7 @@ _RUN_PLAIN = (
 _PART_NAMES, _RUN_NAMES = frozenset(_PART_PLAIN), frozenset(_RUN_PLAIN)
 
 
-def _dump(data: dict[str, Any]) -> str:
-    return json.dumps(data, separators=(",", ":"))
+_dump = json.JSONEncoder(separators=(",", ":")).encode  # `json.dumps` makes an encoder each time
 
 
 def _ending_row(ending: Ending) -> list[Any]:

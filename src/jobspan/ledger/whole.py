@@ -71,6 +71,7 @@ def _give_to_known_runs(
         if not settled:
             continue
         put_rows(connection, queries.PUT_NEW_PART, [_part_row(uid, part) for part in settled])
+        put_rows(connection, queries.PUT_ENTRY, [row for part in settled for row in _note_rows(uid, part)])
         run = space.run(uid, CLIENT_RUN, settled[0].job)
         run.label = settled[0].client
         for part in settled:
@@ -86,15 +87,19 @@ def _write_new_runs(
     space = fold.space
     by_job: dict[str, list[ToldPart]] = {}
     rows: list[codec.Row] = []
+    notes: list[codec.Row] = []
     version = store.take_versions(len(by_run))
     for uid, (part,) in paced(by_run.items()):
         rows.append(_run_row(uid, part, version + len(rows)))
+        if part.notes:
+            notes += _note_rows(uid, part)
         if part.job not in by_job:
             by_job[part.job] = []
             space.written.setdefault(part.job, [])
         by_job[part.job].append(part)
         space.written[part.job].append(uid)
     put_rows(connection, queries.PUT_NEW_RUN, rows)
+    put_rows(connection, queries.PUT_ENTRY, notes)
     space.load_runs(set(by_job))
     for job, parts in by_job.items():
         space.job(job).take_whole_runs(_sum(parts))
@@ -120,6 +125,15 @@ def _run_row(uid: str, part: ToldPart, version: int) -> codec.Row:
     data, start_ns = codec.told_run_data(part.counts, part.name), int(part.start_ns)
     run = (uid, part.job, part.client, start_ns, max(start_ns, int(part.end_ns)), data, version)
     return (*run, part.uid, part.parent, part.process, codec.told_data(part))
+
+
+def _note_rows(run: str, part: ToldPart) -> list[codec.Row]:
+    """Return the rows of the entries that the notes in a part make."""
+    place = ("note", part.uid, part.uid, run, part.job)
+    return [
+        (*place, int(note.at_ns), part.uid, int(note.seq), f'{{"text":"{note.text}"}}', "", None)
+        for note in part.notes
+    ]
 
 
 def _last_signs(parts: Iterable[ToldPart]) -> dict[str, str]:

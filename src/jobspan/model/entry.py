@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from jobspan.model.event import Event
@@ -59,15 +59,11 @@ class Entry:
         if self.kind == "span":
             return fact
         at_ns, writer, seq = self.stamp
-        name = f"{writer}!{seq:020}"
-        return replace(
-            fact,
-            span_id=name,
-            start_ns=at_ns,
-            end_ns=at_ns,
-            manual=True,
-            response_id=self.key or fact.response_id,
-        )
+        fact.span_id = f"{writer}!{seq:020}"
+        fact.start_ns = fact.end_ns = at_ns
+        fact.manual = True
+        fact.response_id = self.key or fact.response_id
+        return fact
 
     @property
     def counts(self) -> Sums:

@@ -50,13 +50,16 @@ _AT_ONCE = 64
 """Records read as one array."""
 
 
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
 def write_event(event: Event) -> str:
     """Return the event as one line of ASCII JSON.
 
     Raises:
         ValueError: A value is NaN or infinite.
     """
-    return json.dumps(event, separators=(",", ":"), allow_nan=False)
+    return _encode(event)
 
 
 def read_event(payload: bytes | str) -> Event | None:

@@ -106,6 +106,7 @@ def settle_usage(space: Workspace, *, exact: bool) -> None:
     for job in jobs.values():
         if job.uid in ready or job.loose:
             _resolve(space, job)
+        _tidy(job.spend)
 
 
 def _resolve(space: Workspace, run: Run) -> None:
@@ -171,7 +172,6 @@ def _spend_on_job(space: Workspace, run: Run, old: Sequence[BookedCall], new: Se
     for name, others in _held_elsewhere(space, run, changed).items():
         add_sums(job.spend, _repeated([*others, *before.get(name, ())]))
         add_sums(job.spend, _repeated([*others, *after.get(name, ())]), -1)
-    _tidy(job.spend)
     space.runs[job.uid] = job
 
 

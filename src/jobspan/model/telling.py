@@ -1,6 +1,6 @@
 r"""Parts told whole: all their events stand in one journal, and nothing has to be weighed.
 
-Nearly all client runs are such: an open event, additions, a normal close. Their rows follow from these
+Nearly all client runs are such: an open event, additions, notes, a normal close. Their rows follow from these
 events alone. They are known by their text, which must be exactly as our handles write it: to find it by one
 expression takes a fifth of the time it takes to read it as JSON and to look at every value. What is not
 exactly so, were it by a blank between two tokens, is left to the fold, which takes any history; for these
@@ -32,6 +32,8 @@ _PAIR = r"d[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}"
 _CODE = rf"u(?:(?!00[0-7])[0-9a-ce-f][0-9a-f]{{3}}|d[0-7][0-9a-f]{{2}}|{_PAIR})"
 _TEXT = rf'(?!"){_PLAIN}*(?:\\(?:["\\]|{_CODE}){_PLAIN}*)*'
 """What stands between the quotes of a JSON string: not empty, no control character, no surrogate alone."""
+_SAID = _TEXT.replace(r'["\\]', r'["\\nrt]')
+"""The same of several lines."""
 _INSTANT = "[1-8][0-9]{18}"
 """Nanoseconds since the epoch, from 2001 to 2255: of equal length, so their texts sort as they do."""
 _LANE = "(?:0|-?[1-9][0-9]{0,17})"
@@ -46,13 +48,23 @@ _ADD = _line(rf'"w":"(?P=uid)","q":1,"t":({_INSTANT}),"e":"add","c":({_COUNTS})'
 _LATER_ADD = _line(rf'"w":"(?P=uid)","q":[0-9]+,"t":{_INSTANT},"e":"add","c":{_COUNTS}')
 _CLOSE = _line(f'"w":"{{writer}}","q":([0-9]+),"t":({_INSTANT}),"e":"close","how":"ok","lane":({_LANE})')
 _CLOSE_BY = _CLOSE.replace("{writer}", "(?P=uid)")
-_STORY = f"({_OPEN}(?:{_ADD}((?:{_LATER_ADD})*))?{_CLOSE_BY})"
+_LATER_NOTE = _line(rf'"w":"(?P=uid)","q":[0-9]+,"t":{_INSTANT},"e":"note","text":"{_SAID}"')
+_STORY = f"({_OPEN}(?:{_ADD})?((?:{_LATER_ADD}|{_LATER_NOTE})*){_CLOSE_BY})"
 """The events of one writer, side by side."""
 _STORY_OR_LINE = re.compile(f"{_STORY}|(.+\n)")
 _OPENED = re.compile(_OPEN)
 _ADDED = re.compile(_line(f'"w":"{_NAME}","q":([0-9]+),"t":({_INSTANT}),"e":"add","c":({_COUNTS})'))
+_NOTED = re.compile(_line(f'"w":"{_NAME}","q":([0-9]+),"t":({_INSTANT}),"e":"note","text":"({_SAID})"'))
 _CLOSED = re.compile(_CLOSE.replace("{writer}", _NAME))
 _WRITER = re.compile(rf'\{{"w":"({_NAME})"')
+
+
+class Note(NamedTuple):
+    """A note in a part told whole, in the texts of its journal."""
+
+    seq: str
+    at_ns: str
+    text: str
 
 
 class ToldPart(NamedTuple):
@@ -78,6 +90,7 @@ class ToldPart(NamedTuple):
     """What was added, as a JSON object; empty: nothing."""
     end_ns: str
     end_lane: str
+    notes: tuple[Note, ...]
 
     def whole(self) -> WholePart:
         """Return what its run takes from it."""
@@ -134,7 +147,8 @@ def _side_by_side(found: tuple[str, ...], process: str) -> ToldPart | None:
     """Return the part of a match of `_STORY`."""
     story, last_ns, counts, later, last = found[0], *found[8:12]
     if later:
-        return _part(process, story, found[1:8], _ADDED.findall(story), found[11:14])
+        notes = [Note._make(note) for note in _NOTED.findall(later)]
+        return _part(process, story, found[1:8], _ADDED.findall(story), found[11:14], notes)
     if last != ("2" if counts else "1"):
         return None
     return _made(process, story, found[1:8], int(last) - 1, last_ns or "0", counts, found[12:14])
@@ -146,12 +160,15 @@ def _line_by_line(story: list[str], process: str) -> ToldPart | None:
     if opened is None or closed is None:
         return None
     adds: list[tuple[str, ...]] = []
+    notes: list[Note] = []
     for line in story[1:-1]:
-        added = _ADDED.fullmatch(line)
-        if added is None:
+        if (added := _ADDED.fullmatch(line)) is not None:
+            adds.append(added.groups())
+        elif (noted := _NOTED.fullmatch(line)) is not None:
+            notes.append(Note._make(noted.groups()))
+        else:
             return None
-        adds.append(added.groups())
-    return _part(process, "".join(story), opened.groups(""), adds, closed.groups())
+    return _part(process, "".join(story), opened.groups(""), adds, closed.groups(), notes)
 
 
 def _part(
@@ -160,26 +177,33 @@ def _part(
     opened: Sequence[str],
     adds: Sequence[tuple[str, ...]],
     closed: Sequence[str],
+    notes: Sequence[Note] = (),
 ) -> ToldPart | None:
     """Return the part these members tell of; None if its events are not numbered one after the other."""
-    if [*(seq for seq, _, _ in adds), closed[0]] != [str(seq) for seq in range(1, len(adds) + 2)]:
+    between = [*adds, *notes]
+    numbers = [*(seq for seq, _, _ in between), closed[0]]
+    if notes and adds:
+        numbers.sort(key=int)  # the two take turns; the journal has them in order
+    if numbers != [str(seq) for seq in range(1, len(between) + 2)]:
         return None
-    last_ns = max((at_ns for _, at_ns, _ in adds), default="0")
-    return _made(process, story, opened, len(adds), last_ns, _sum(adds) if adds else "", closed[1:])
+    last_ns = max((at_ns for _, at_ns, _ in between), default="0")
+    counts = _sum(adds) if adds else ""
+    return _made(process, story, opened, len(between), last_ns, counts, closed[1:], tuple(notes))
 
 
 def _made(
     process: str,
     story: str,
     opened: Sequence[str],
-    adds: int,
+    between: int,
     last_ns: str,
     counts: str,
     ended: Sequence[str],
+    notes: tuple[Note, ...] = (),
 ) -> ToldPart:
     label = opened[5]
     client = json.loads(f'"{label}"') if "\\" in label else label
-    return ToldPart._make((process, client, adds + 2, story, *opened, last_ns, counts, *ended))
+    return ToldPart._make((process, client, between + 2, story, *opened, last_ns, counts, *ended, notes))
 
 
 def _sum(adds: Sequence[tuple[str, ...]]) -> str:
