@@ -206,6 +206,17 @@ def test_order_and_repetition_never_matter(facts: list[UsageFact], chance: rando
     assert len(once.calls) <= len(facts)
 
 
+@given(anything())
+@settings(max_examples=200, deadline=None)
+def test_a_fact_alone_counts_as_beside_an_unrelated_one(facts: list[UsageFact]) -> None:
+    far = by_hand(7_919, 104_729, trace_id="elsewhere", at=(10**13, 10**13))
+    for one in facts:
+        alone, beside = resolve([one]), resolve([one, far])
+        assert alone.calls == tuple(call for call in beside.calls if call.prompt != far.prompt)
+        assert len(beside.calls) == len(alone.calls) + 1
+        assert (alone.unmetered, alone.silent) == (beside.unmetered, beside.silent)
+
+
 @given(st.sampled_from(EXACT), st.randoms(use_true_random=False))
 @settings(max_examples=60, deadline=None)
 def test_late_facts_end_in_the_same_total(name: str, chance: random.Random) -> None:

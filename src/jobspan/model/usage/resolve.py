@@ -48,6 +48,9 @@ def resolve(facts: Iterable[UsageFact], *, links: Mapping[SpanKey, str | None] |
     """
     known = _latest(facts)
     groups = Groups(known)
+    if len(known) == 1 and is_witness(known[0]):
+        alone = call_of(groups, 0)  # as most are: nothing else to weigh it with
+        return Resolution((alone,) if alone is not None else (), 0)
     tree = SpanTree(known, links or {})
     above = tree.nearest_above({i for i, fact in enumerate(known) if on_own_span(fact)})
     if len(known) > 1:
