@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from measure import Timing, interleaved
 from opentelemetry.sdk.trace import TracerProvider
@@ -22,6 +23,7 @@ _AT_ONCE = 1_000
 """A BatchSpanProcessor drops what exceeds its queue of 2,048: both are paced alike."""
 RAW = "raw span + BatchSpanProcessor, force_flush()"
 OURS = "with client_run(): run.add(), flush()"
+FRESH = "the same, each of another client"
 
 
 def cpu_of(work: Callable[[int], None], blocks: int) -> float:
@@ -46,6 +48,15 @@ def raw_spans(provider: TracerProvider) -> Callable[[int], None]:
 
 
 def client_runs(blocks: int) -> None:
+    """Enter a client run of one job again and again, and have it in the ledger."""
+    with job("bench"):
+        for _ in range(blocks):
+            with client_run("x") as run:
+                run.add(leads=1)
+    assert jobspan.flush(60)
+
+
+def fresh_client_runs(blocks: int) -> None:
     """Open and close client runs of one job, each of another client, and have them in the ledger."""
     with job("bench"):
         for number in range(blocks):
@@ -55,10 +66,11 @@ def client_runs(blocks: int) -> None:
 
 
 def measured(blocks: int, rounds: int) -> dict[str, Timing]:
-    """Return the microseconds of CPU per block of both."""
+    """Return the microseconds of CPU per block of each case."""
     with ledger_beside_raw() as provider:
         spans = raw_spans(provider)
-        cases = {RAW: lambda: cpu_of(spans, blocks), OURS: lambda: cpu_of(client_runs, blocks)}
+        works = {RAW: spans, OURS: client_runs, FRESH: fresh_client_runs}
+        cases = {name: partial(cpu_of, work, blocks) for name, work in works.items()}
         return interleaved(cases, rounds, warm_up=1)
 
 

@@ -12,6 +12,8 @@ from jobspan.model.validation import is_applicable
 
 _AT_ONCE = 16
 """Records read without a breath."""
+_TOLD_AT_ONCE, _TOLD_IN_A_FLOOD = 32, 512
+"""Records searched for parts told whole without a breath: 32 take 0.05 ms, on a busy machine twice that."""
 
 Events = list[tuple[Event, str | None]]
 """Events, each with the process in whose journal it was found; None: it is about the process itself."""
@@ -38,7 +40,7 @@ class Batch:
 
         The parts told whole come before all else: the fold gives the same records in any order.
         """
-        told, others = tell(payloads, process, paced)
+        told, others = tell(payloads, process, _TOLD_AT_ONCE if is_in_pieces() else _TOLD_IN_A_FLOOD, paced)
         rest = [event for event in _objects(others) if event is not None and is_applicable(event)]
         self.told += told
         self.rest += [(event, None if event["e"] == "process" else process) for event in rest]
