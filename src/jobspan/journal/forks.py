@@ -32,8 +32,9 @@ class ProcessLock:
         lock = self._locks.get(pid)
         if lock is None:
             lock = self._locks.setdefault(pid, threading.RLock())
-            for other in [known for known in self._locks if known != pid]:
-                self._locks.pop(other, None)
+            for other in list(self._locks):  # in one step: another thread may add one
+                if other != pid:
+                    self._locks.pop(other, None)
         return lock
 
 

@@ -199,15 +199,16 @@ class JournalWriter:
         if state is None:
             close_inherited()
             self._aim(NOWHERE)
-            for other in [known for known in self._states if known != pid]:
-                self._states.pop(other, None)
+            for other in list(self._states):  # in one step: another thread may add its own
+                if other != pid:
+                    self._states.pop(other, None)
             state = self._states.setdefault(pid, WriterState(pid, self._buffer_bytes))
         return state
 
     def _aim(self, segment: Segment) -> None:
         """Have events written to `segment` from now on."""
+        self._road.aim(segment)  # first: the segment before may close where nothing refers to it any more
         self._segment = segment
-        self._road.aim(segment)
 
     def _append_late(
         self, payload: str, failed: Segment | None = None, error: OSError | ValueError | None = None
@@ -237,17 +238,19 @@ class JournalWriter:
         """
         deadline = _clock.monotonic() + seconds
         failures = 0
-        while state.backlog:
+        while True:
             if _clock.monotonic() < state.retry_at or failures > _TRIES or not state.is_own():
                 return
             self._road.release()  # from here on others wait: nothing may come in behind the last look at it
+            if not state.backlog.is_waiting():
+                break
             segment = self._usable_segment(state)
             if segment is None or not self._write_batch(state, segment):
                 failures += 1
             elif state.backlog and state.trouble is not None and _clock.monotonic() > deadline:
                 self._aim(NOWHERE)  # the next append goes on; until then everything queues up behind
                 return
-        if state.segment is not None and not state.is_spoiled:
+        if state.segment is not None and not state.is_spoiled and not state.backlog.in_hand:
             state.trouble, state.is_told = None, False
             self._aim(state.segment)
 
@@ -263,21 +266,28 @@ class JournalWriter:
         return None if state.is_spoiled else state.segment
 
     def _write_batch(self, state: WriterState, segment: Segment) -> bool:
-        """Write some of the backlog with one call; what did not get in stays in front."""
-        batch: list[str] = []
-        whole = 0
+        """Write some of the backlog; what did not get in stays in front.
+
+        Nothing leaves it before it is written: a signal handler's exception may pass at any point.
+        """
+        backlog, whole = state.backlog, 0
+        place = backlog.in_hand  # not 0 in a signal handler that came in the midst of this
+        batch = backlog.first(_BATCH_BYTES)
+        records = [encode(payload) for payload in batch]
         try:
-            batch = state.backlog.take(_BATCH_BYTES)
-            records = [encode(payload) for payload in batch]
-            while segment.is_mapped and whole < len(records):
+            backlog.in_hand = place + len(batch)
+            if not batch or not backlog.is_at(place, batch[0]):
+                return True  # a signal handler has written them
+            while segment.is_mapped and whole < len(batch):
                 segment.write(records[whole])
+                backlog.drop(batch[whole], place)
                 whole += 1
-            if whole < len(records):
-                written = segment.write_some(b"".join(records[whole:]))
-                while whole < len(records) and written >= len(records[whole]):
-                    written -= len(records[whole])
-                    whole += 1
-            if whole < len(records):
+            written = segment.write_some(b"".join(records[whole:])) if whole < len(batch) else 0
+            while whole < len(batch) and written >= len(records[whole]):
+                written -= len(records[whole])
+                backlog.drop(batch[whole], place)
+                whole += 1
+            if whole < len(batch):
                 raise TornError
         except (OSError, ValueError) as error:
             if is_foreign(error):
@@ -285,9 +295,9 @@ class JournalWriter:
             if isinstance(error, OSError):
                 self._blame(state, error)
                 return False
-            self._rotate(state, segment, len(encode(batch[whole])))
-        finally:  # also when a signal handler's exception passes through
-            state.backlog.put_back(batch[whole:])
+            self._rotate(state, segment, len(records[whole]))
+        finally:
+            backlog.in_hand = place
         return True
 
     def _open(self, state: WriterState, record_bytes: int = 0) -> None:
@@ -357,6 +367,7 @@ class JournalWriter:
                         segment.touch()
                 elif segment.size >= self._segment_bytes:
                     self._rotate(state, segment)
+                    self._drain(state)
         tell(state)
 
     def _replace(self, state: WriterState, segment: Segment, fate: str) -> None:
@@ -368,7 +379,7 @@ class JournalWriter:
             self._drain(state)
 
     def _rotate(self, state: WriterState, segment: Segment, record_bytes: int = 0) -> None:
-        """Go on in the next segment, or, where none can be had, in this one beyond its size."""
+        """Open the next segment, or, where none can be had, go on in this one; `_drain` aims at it."""
         if segment is not state.segment or state.is_spoiled or not state.is_own():
             return  # a signal handler was faster, or has forked
         try:
@@ -378,8 +389,6 @@ class JournalWriter:
             if is_foreign(error):
                 raise
             self._unmap(state, segment)  # the old one is too large, but good
-        if state.segment is not None and not state.is_spoiled:
-            self._aim(state.segment)
 
     def _unmap(self, state: WriterState, segment: Segment) -> None:
         try:
