@@ -6,6 +6,7 @@ import gc
 import json
 import mmap
 import os
+import runpy
 import subprocess
 import sys
 import sysconfig
@@ -14,6 +15,7 @@ import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -45,6 +47,20 @@ def test_the_compiled_part_is_installed_where_it_can_be() -> None:
     if not header.exists():
         pytest.skip("Python's headers are not installed")
     assert native is not None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the compiled part is for Linux")
+@pytest.mark.parametrize("has_lock", [True, False])
+def test_where_there_is_no_interpreter_lock_the_package_is_built_without_it(
+    monkeypatch: pytest.MonkeyPatch, has_lock: bool
+) -> None:
+    """There setuptools refuses to build at all where the stable ABI is asked for."""
+    asked: dict[str, Any] = {}
+    tools = SimpleNamespace(setup=asked.update, Extension=lambda *given, **options: given)
+    monkeypatch.setitem(sys.modules, "setuptools", tools)
+    monkeypatch.setattr(sysconfig, "get_config_var", lambda name: not has_lock)
+    runpy.run_path(str(SOURCE.parent / "setup.py"))
+    assert set(asked) == ({"ext_modules", "options"} if has_lock else set())
 
 
 class Compiled:
