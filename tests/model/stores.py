@@ -18,7 +18,7 @@ from jobspan.model.fold import Fold
 from jobspan.model.numbers import Seen
 from jobspan.model.part import OPERATION, Part
 from jobspan.model.run import Run
-from jobspan.model.workspace import BookedCall, Process, Workspace
+from jobspan.model.workspace import BookedCall, Pricing, Process, Workspace
 from tests.model.histories import History
 
 
@@ -125,10 +125,15 @@ def sqlite_ledger() -> sqlite3.Connection:
     return connection
 
 
-def fold_pass(store: Any, events: Sequence[tuple[Any, str]], gone: Iterable[tuple[str, int]] = ()) -> Fold:
+def fold_pass(
+    store: Any,
+    events: Sequence[tuple[Any, str]],
+    gone: Iterable[tuple[str, int]] = (),
+    pricing: Pricing | None = None,
+) -> Fold:
     """Fold one batch as the folder does; the events go through the journal's text."""
     batch = [(read_event(json.dumps(event)), process) for event, process in events]
-    fold = Fold(store)
+    fold = Fold(store, pricing)
     fold.prepare([event for event, _ in batch if event is not None])
     for event, process in batch:
         assert event is not None, "a legal event was refused"
@@ -150,9 +155,9 @@ def sweep(store: Any, now_ns: int | None) -> None:
     store.write(fold.space)
 
 
-def fold_in_order(store: Any, history: History) -> None:
+def fold_in_order(store: Any, history: History, pricing: Pricing | None = None) -> None:
     """Fold a whole history in one pass."""
-    fold_pass(store, history.events, history.gone.items())
+    fold_pass(store, history.events, history.gone.items(), pricing)
     sweep(store, history.swept_at)
 
 

@@ -19,6 +19,7 @@ from jobspan.journal.given import GivenIds
 from jobspan.ledger import codec, queries
 from jobspan.ledger.batch import Batch
 from jobspan.ledger.folding import fold_batch
+from jobspan.ledger.price import price_of
 from jobspan.model import settling
 from jobspan.model.event import read_event, read_objects
 from jobspan.model.telling import ToldPart, tell
@@ -56,6 +57,8 @@ class PlainScript(Histories):
                 self.plain(job, writer.uid, process, self.uid("nested "))
             writer.write("add", c={rng.choice(["leads", "posts", "é\u2028"]): rng.randint(0, 5)})
             if rng.random() < 0.3:
+                self.usage_by_hand(writer)
+            if rng.random() < 0.3:
                 writer.write("note", text=rng.choice(["so it is", 'said "é" \\', "two\nlines", ""]))
         if rng.random() < 0.1:
             self.operation(job, writer.uid, writer.uid, process, client, 1)
@@ -64,6 +67,17 @@ class PlainScript(Histories):
             self.work(writer)
         if "retry" not in extra and rng.random() < 0.2:
             self.plain(job, parent, rng.choice(self.processes), client, retry=writer.uid, attempt=2)
+
+    def usage_by_hand(self, writer: Writer) -> None:
+        """Write a call as `record_usage` does; sums of others and equal ones are among them."""
+        rng = self.random
+        used = rng.choice(
+            [{"in": 10, "out": 5}, {"in": 20, "out": 10}, {"in": 10, "out": 5, "cr": 3, "re": 1}]
+        )
+        names = rng.choice([{}, {"m": "gpt-4o"}, {"m": "gpt-4o", "pr": "openai"}])
+        span = {"t": "ab" * 16, "s": "", "b": 0, "e": 0, "p": "cd" * 8}
+        more = rng.choice([{}, {}, {}, {"key": rng.choice(["resp_1", "resp_2"])}, {"by": "job"}])
+        writer.write("usage", u={**span, **used, "sc": "jobspan", **names, "h": True}, **more)
 
 
 def told_in_batches(history: History, order: int) -> list[list[tuple[Event, str]]]:
@@ -107,6 +121,9 @@ def rows_of(connection: sqlite3.Connection) -> dict[str, Any]:
     columns = "kind, part, top, run, job, at_ns, writer, seq, data, source, key"
     entries = map(codec.read_entry, connection.execute(f"SELECT {columns} FROM entries WHERE job != ''"))
     found["entries"] = sorted(entries, key=lambda entry: (entry.stamp, entry.kind, entry.key or ""))
+    columns = "run, job, part, id, at_ns, speaker, model, provider, sums"
+    calls = map(codec.read_call, connection.execute(f"SELECT {columns} FROM calls"))
+    found["calls"] = sorted(calls, key=lambda call: (call.at_ns, call.speaker))
     return found | {f"process {row[0]}": codec.read_process(row) for row in processes}
 
 
@@ -123,7 +140,7 @@ def both_ways(history: History, order: int) -> tuple[sqlite3.Connection, sqlite3
         told += len(batch.told)
         fold_batch(short, batch, NO_IDS)
         fold_pass(SqliteStore(short), [], gone)
-        fold_pass(SqliteStore(general), events, gone)
+        fold_pass(SqliteStore(general), events, gone, price_of)
     for connection in (general, short):
         sweep(SqliteStore(connection), history.swept_at)
     return general, short, told
@@ -133,7 +150,7 @@ def unsettled_records(history: History) -> list[dict[str, Any]]:
     """Return the records of a history folded in one pass in which every part is weighed, none settled."""
     connection = sqlite_ledger()
     with mock.patch.object(settling, "whole_of", return_value=None):
-        fold_in_order(SqliteStore(connection), history)
+        fold_in_order(SqliteStore(connection), history, price_of)
     return records_of(connection)
 
 
@@ -248,6 +265,60 @@ def test_a_part_with_notes_is_told_whole() -> None:
         [{**NOTE, "q": 1, "p": "D"}],
     ):
         assert told(OPEN, *between, {**CLOSE, "q": len(between) + 1}) == []
+
+
+FACT: Event = {"t": "ab" * 16, "s": "", "b": 0, "e": 0, "p": "cd" * 8, "in": 9, "out": 4, "sc": "jobspan"}
+USED: Event = {"e": "usage", "w": "C", "q": 1, "t": START + 1, "u": {**FACT, "m": "gpt-4o", "h": True}}
+
+
+def test_a_part_with_calls_booked_by_their_numbers_is_told_whole() -> None:
+    (part,) = told(OPEN, USED, {**ADD, "q": 2}, {**USED, "q": 3, "t": START + 9}, {**CLOSE, "q": 4})
+    assert (part.whole().counts, part.events, int(part.last_ns)) == ({"leads": 1}, 5, START + 9)
+    assert [(call.seq, json.loads(call.text)) for call in part.usages] == [("1", USED["u"]), ("3", USED["u"])]
+    for other in (
+        {**USED, "key": "resp_1"},
+        {**USED, "by": "job"},
+        {**USED, "u": {**FACT, "h": False}},
+        {**USED, "u": {**FACT, "id": "resp_1", "h": True}},
+        {**USED, "u": {**FACT, "c": "0.1", "h": True}},
+        {**USED, "u": {**FACT, "s": "ab" * 8, "h": True}},
+        {**USED, "u": {**FACT, "in": -9, "h": True}},
+    ):
+        assert told(OPEN, other, {**CLOSE, "q": 2}) == []
+
+
+def test_what_handles_write_of_calls_and_notes_is_told_whole(fresh: Fresh) -> None:
+    with job("nightly"):
+        for client in ("A", "B"):
+            with client_run(client) as one:
+                one.record_usage(input_tokens=900, output_tokens=80, model="gpt-4o-mini")
+                one.note("so it is\nindeed")
+                one.add(leads=1)
+                one.record_usage(input_tokens=9, output_tokens=8, cached_tokens=3, reasoning_tokens=2)
+                one.record_usage(input_tokens=9, model="my own", provider='"them"')
+    (path,) = reader.journals(Place(fresh.ledger))
+    parts, _ = tell(reader.read(path, 0, 2**20).payloads, "p")
+    assert [(part.client, len(part.usages), len(part.notes)) for part in parts] == [("A", 3, 1), ("B", 3, 1)]
+    run = fresh.client("B")
+    assert (run.llm_calls, run.prompt_tokens, run.completion_tokens) == (3, 918, 88)
+    assert fresh.job().prompt_tokens == 2 * 918
+
+
+def test_a_witness_that_comes_later_speaks_of_the_call_told_before() -> None:
+    """What is told whole is resolved at once, and again with whatever is told of it later."""
+    connection = sqlite_ledger()
+    open_, _, close = whole_part("C1", 2)
+    first = [JOB_OPEN, open_, {**USED, "w": "C1"}, {**close, "q": 2}]
+    batch = as_batch([(event, "p") for event in first])
+    assert [len(part.usages) for part in batch.told] == [1]
+    fold_batch(connection, batch, NO_IDS)
+    span = {**FACT, "s": "ef" * 8, "b": START, "e": START + 2, "sc": "openai", "m": "gpt-4o"}
+    late = {"e": "span", "w": "S", "p": "C1", "q": 0, "t": START + 3, "u": span}
+    more = {**USED, "w": "C1", "q": 3, "u": {**FACT, "in": 70, "h": True}}
+    for event, wanted in ((late, 9), (more, 79)):
+        fold_batch(connection, as_batch([(event, "p")]), NO_IDS)
+        (record,) = records_of(connection)
+        assert record["prompt_tokens"] == record["client_runs"][0]["prompt_tokens"] == wanted
 
 
 def test_notes_of_parts_told_whole_are_in_the_record() -> None:

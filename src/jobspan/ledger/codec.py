@@ -8,7 +8,7 @@ from typing import Any
 
 from jobspan.model.entry import Entry
 from jobspan.model.event import Event
-from jobspan.model.numbers import Counters, Seen, Stamp
+from jobspan.model.numbers import Counters, Seen, Stamp, Sums
 from jobspan.model.part import NEVER, Ending, Part
 from jobspan.model.run import Run
 from jobspan.model.settled import Settled
@@ -183,25 +183,30 @@ def read_part(row: Row) -> Part:
     return part
 
 
-def told_data(part: ToldPart) -> str:
+def told_data(part: ToldPart, spend: Sums | None = None) -> str:
     """Return the data of a part told whole. What follows from the rest of the row is left out."""
-    more = f',"{part.name}"' if part.name else ""
+    more = f',"{part.name}"' if part.name or spend else ""
+    if spend:
+        more += f",{_dump(spend)}"
     return (
         f'["{part.label}",{part.lane},{part.last_ns},{part.end_ns},{part.end_lane},{part.events}'
         f",{part.counts or '{}'}{more}]"
     )
 
 
-def told_run_data(counts: str, name: str) -> str:
-    """Return the data of a client run of one part told whole, from the texts of that."""
-    first = f'"counts":{counts},' if counts else ""
-    more = f',"settled_name":"{name}"' if name else ""
+def told_run_data(part: ToldPart, spend: Sums | None = None) -> str:
+    """Return the data of a client run of one part told whole, which has spent so much on calls."""
+    first = f'"counts":{part.counts},' if part.counts else ""
+    more = f',"settled_name":"{part.name}"' if part.name else ""
+    if part.usages:
+        more += f',"spend":{_dump(spend or {})},"facts":{len(part.usages)}'
     return f'{{{first}"parts":1,"shared":true,"settled":1{more}}}'
 
 
 def _take_brief(part: Part, data: list[Any]) -> None:
-    part.label, part.lane, part.last_ns, end_ns, end_lane, events, part.counters.base, *name = data
-    part.name = name[0] if name else ""
+    part.label, part.lane, part.last_ns, end_ns, end_lane, events, part.counters.base, *more = data
+    part.name = more[0] if more else ""
+    part.spend = more[1] if len(more) > 1 else {}
     part.top = part.uid
     part.opened = (part.start_ns or 0, part.uid, 0)
     part.ending = Ending(Left.OK, end_ns, stamp=(end_ns, part.uid, events - 1), lane=end_lane)

@@ -18,10 +18,13 @@ from collections.abc import Iterable
 from jobspan._breath import paced
 from jobspan.ledger import codec, queries
 from jobspan.ledger.store import SqliteStore, put_rows, select_among
+from jobspan.ledger.told_calls import ToldCalls
 from jobspan.model.fold import Fold
+from jobspan.model.numbers import Sums
 from jobspan.model.part import CLIENT_RUN
 from jobspan.model.run import client_run_uid
 from jobspan.model.settled import Settled
+from jobspan.model.spending import add_spend
 from jobspan.model.telling import ToldPart
 
 
@@ -41,6 +44,7 @@ def write_told(
     for part in paced(fresh.values()):
         by_run.setdefault(client_run_uid(part.job, part.client), []).append(part)
     others += _give_to_known_runs(connection, fold, by_run)
+    others += _take_loose(fold, by_run)
     _write_new_runs(connection, store, fold, by_run)
     for process, at_ns in _last_signs(fresh.values()).items():
         fold.heard_from(process, int(at_ns))
@@ -66,8 +70,8 @@ def _give_to_known_runs(
     others: list[ToldPart] = []
     for uid, parts in grown.items():
         del by_run[uid]
-        others += [part for part in parts if part.name]
-        settled = [part for part in parts if not part.name]
+        others += [part for part in parts if part.name or part.usages]
+        settled = [part for part in parts if not (part.name or part.usages)]
         if not settled:
             continue
         put_rows(connection, queries.PUT_NEW_PART, [_part_row(uid, part) for part in settled])
@@ -80,6 +84,15 @@ def _give_to_known_runs(
     return others
 
 
+def _take_loose(fold: Fold, by_run: dict[str, list[ToldPart]]) -> list[ToldPart]:
+    """Take out runs with calls of which their job may have witnesses, too; return their parts."""
+    jobs = {part.job for (part,) in by_run.values() if part.usages}
+    fold.space.load_runs(jobs)
+    loose = {uid for uid in jobs if (job := fold.space.known_run(uid)) is not None and job.loose}
+    runs = [uid for uid, (part,) in by_run.items() if part.usages and part.job in loose] if loose else []
+    return [part for uid in runs for part in by_run.pop(uid)]
+
+
 def _write_new_runs(
     connection: sqlite3.Connection, store: SqliteStore, fold: Fold, by_run: dict[str, list[ToldPart]]
 ) -> None:
@@ -88,9 +101,11 @@ def _write_new_runs(
     by_job: dict[str, list[ToldPart]] = {}
     rows: list[codec.Row] = []
     notes: list[codec.Row] = []
+    calls = ToldCalls(fold.space.price)
     version = store.take_versions(len(by_run))
     for uid, (part,) in paced(by_run.items()):
-        rows.append(_run_row(uid, part, version + len(rows)))
+        spend = calls.take(uid, part) if part.usages else None
+        rows.append(_run_row(uid, part, version + len(rows), spend))
         if part.notes:
             notes += _note_rows(uid, part)
         if part.job not in by_job:
@@ -99,10 +114,12 @@ def _write_new_runs(
         by_job[part.job].append(part)
         space.written[part.job].append(uid)
     put_rows(connection, queries.PUT_NEW_RUN, rows)
-    put_rows(connection, queries.PUT_ENTRY, notes)
+    put_rows(connection, queries.PUT_ENTRY, notes + calls.entries)
+    put_rows(connection, queries.PUT_CALL, calls.calls)
     space.load_runs(set(by_job))
     for job, parts in by_job.items():
         space.job(job).take_whole_runs(_sum(parts))
+        add_spend(space.job(job), calls.spends.get(job, ()))
         space.grown.add(job)
 
 
@@ -121,10 +138,10 @@ def _part_row(run: str, part: ToldPart) -> codec.Row:
     return (*place, 1, int(part.start_ns), None, codec.told_data(part), 1)
 
 
-def _run_row(uid: str, part: ToldPart, version: int) -> codec.Row:
-    data, start_ns = codec.told_run_data(part.counts, part.name), int(part.start_ns)
+def _run_row(uid: str, part: ToldPart, version: int, spend: Sums | None) -> codec.Row:
+    data, start_ns = codec.told_run_data(part, spend), int(part.start_ns)
     run = (uid, part.job, part.client, start_ns, max(start_ns, int(part.end_ns)), data, version)
-    return (*run, part.uid, part.parent, part.process, codec.told_data(part))
+    return (*run, part.uid, part.parent, part.process, codec.told_data(part, spend))
 
 
 def _note_rows(run: str, part: ToldPart) -> list[codec.Row]:

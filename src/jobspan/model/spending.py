@@ -20,7 +20,7 @@ from jobspan.model.usage.number import PICO, plain
 from jobspan.model.usage.resolve import resolve
 from jobspan.model.usage.summary import UNKNOWN_MODEL, UsageSummary
 from jobspan.model.usage.tree import SpanKey
-from jobspan.model.workspace import BookedCall, Workspace
+from jobspan.model.workspace import BookedCall, Pricing, Workspace
 
 _FEW = 200
 """A run with so few facts is resolved at once: 10 ms at most."""
@@ -77,10 +77,7 @@ def book_fact(space: Workspace, entry: Entry) -> None:
     run = space.run(entry.run, CLIENT_RUN, entry.job)
     if entry.kind != "path" and not entry.data.get("void"):
         fact = entry.fact
-        if fact.has_usage and fact.cost is None and fact.total and space.price is not None:
-            price = space.price(fact)
-            if price is not None:
-                entry.data["price"] = list(price)
+        _put_price(entry, space.price)
         loose = entry.data.get("by") == "job" or (fact.role != LLM and not fact.manual)
         run.loose = run.loose or (loose and run.uid == run.job)
     run.facts += 1
@@ -88,6 +85,33 @@ def book_fact(space: Workspace, entry: Entry) -> None:
     space.runs[run.uid] = run
     space.usage.setdefault(run.uid, []).append(entry)
     space.hold(entry)
+
+
+def _put_price(entry: Entry, pricing: Pricing | None) -> None:
+    fact = entry.fact
+    if fact.has_usage and fact.cost is None and fact.total and pricing is not None:
+        price = pricing(fact)
+        if price is not None:
+            entry.data["price"] = list(price)
+
+
+def resolve_alone(
+    run: str, job: str, entries: Iterable[Entry], pricing: Pricing | None
+) -> tuple[list[BookedCall], Sums]:
+    """Return the calls of a run of which nobody has told but these facts, and what it has spent on them."""
+    for entry in entries:
+        _put_price(entry, pricing)
+    facts = _Facts(entries)
+    found = resolve(facts.facts)
+    calls = [facts.booked(run, job, call) for call in (*found.calls, *found.silent)]
+    return calls, _exchanged({}, calls)
+
+
+def add_spend(job: Run, spends: Iterable[Sums]) -> None:
+    """Add what new client runs have spent to their job."""
+    for spend in spends:
+        add_sums(job.spend, spend)
+    _tidy(job.spend)
 
 
 def settle_usage(space: Workspace, *, exact: bool) -> None:
@@ -115,7 +139,7 @@ def _resolve(space: Workspace, run: Run) -> None:
     calls = [*found.calls, *found.silent]
     if run.uid == run.job and run.loose:
         calls = _not_of_clients(space, run, facts, calls)
-    new = [facts.booked(run, call) for call in calls]
+    new = [facts.booked(run.uid, run.job, call) for call in calls]
     old = [] if space.is_made(run.uid) else list(space.store.load_calls(run.uid))
     space.take_calls(run, new)
     _spend_on_parts(space, run, old, new)
@@ -239,13 +263,13 @@ class _Facts:
         for witness in sorted(self.witnesses, key=lambda one: one.entry.stamp):
             self._held[witness.fact.trace_id, witness.fact.span_id] = witness
 
-    def booked(self, run: Run, call: Call) -> BookedCall:
+    def booked(self, run: str, job: str, call: Call) -> BookedCall:
         """Return a call as the ledger keeps it."""
         entry = self._held[call.speaker].entry
         speaker = ":".join(call.speaker)
         names = (call.model, call.provider)
         sums = self._sums(call, entry)
-        return BookedCall(run.uid, run.job, entry.part, call.id, call.at_ns, speaker, *names, sums)
+        return BookedCall(run, job, entry.part, call.id, call.at_ns, speaker, *names, sums)
 
     @staticmethod
     def _sums(call: Call, entry: Entry) -> Sums:

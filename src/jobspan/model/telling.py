@@ -1,10 +1,10 @@
 r"""Parts told whole: all their events stand in one journal, and nothing has to be weighed.
 
-Nearly all client runs are such: an open event, additions, notes, a normal close. Their rows follow from these
-events alone. They are known by their text, which must be exactly as our handles write it: to find it by one
-expression takes a fifth of the time it takes to read it as JSON and to look at every value. What is not
-exactly so, were it by a blank between two tokens, is left to the fold, which takes any history; for these
-it gives the same rows (`tests/model/test_telling.py` compares the two).
+Nearly all client runs are such: an open event, additions, notes, calls booked by their numbers, a normal
+close. Their rows follow from these events alone. They are known by their text, which must be exactly as our
+handles write it: to find it by one expression takes a fifth of the time it takes to read it as JSON and to
+look at every value. What is not exactly so, were it by a blank between two tokens, is left to the fold,
+which takes any history; for these it gives the same rows (`tests/model/test_telling.py` compares the two).
 """
 
 from __future__ import annotations
@@ -45,19 +45,29 @@ _ADD = _line(rf'"w":"(?P=uid)","q":1,"t":({_INSTANT}),"e":"add","c":({_COUNTS})'
 _LATER_ADD = _line(rf'"w":"(?P=uid)","q":[0-9]+,"t":{_INSTANT},"e":"add","c":{_COUNTS}')
 _CLOSE = _line(f'"w":"{{writer}}","q":([0-9]+),"t":({_INSTANT}),"e":"close","how":"ok","lane":({_LANE})')
 _CLOSE_BY = _CLOSE.replace("{writer}", "(?P=uid)")
-_LATER_NOTE = _line(rf'"w":"(?P=uid)","q":[0-9]+,"t":{_INSTANT},"e":"note","text":"{_SAID}"')
-_STORY = f"({_OPEN}(?:{_ADD})?((?:{_LATER_ADD}|{_LATER_NOTE})*){_CLOSE_BY})"
+_NUMBER = "(?:0|[1-9][0-9]{0,14})"
+_USAGE = (
+    r'\{"t":"[0-9a-f]{32}","s":"","b":0,"e":0,"p":"[0-9a-f]{16}"'
+    rf',"in":{_NUMBER},"out":{_NUMBER}(?:,"cr":{_NUMBER})?(?:,"re":{_NUMBER})?'
+    rf',"sc":"{_TEXT}"(?:,"m":"{_TEXT}")?(?:,"pr":"{_TEXT}")?,"h":true\}}'
+)
+"""A call booked by hand of which only numbers and names are known (`jobspan.runs.usage.plain_usage`)."""
+_LATER = rf'"w":"(?P=uid)","q":[0-9]+,"t":{_INSTANT}'
+_LATER_NOTE = _line(_LATER, f'"e":"note","text":"{_SAID}"')
+_LATER_USAGE = _line(_LATER, f'"e":"usage","u":{_USAGE}')
+_STORY = f"({_OPEN}(?:{_ADD})?((?:{_LATER_ADD}|{_LATER_NOTE}|{_LATER_USAGE})*){_CLOSE_BY})"
 """The events of one writer, side by side."""
 _STORY_OR_LINE = re.compile(f"{_STORY}|(.+\n)")
 _OPENED = re.compile(_OPEN)
 _ADDED = re.compile(_line(f'"w":"{_NAME}","q":([0-9]+),"t":({_INSTANT}),"e":"add","c":({_COUNTS})'))
 _NOTED = re.compile(_line(f'"w":"{_NAME}","q":([0-9]+),"t":({_INSTANT}),"e":"note","text":"({_SAID})"'))
+_USED = re.compile(_line(f'"w":"{_NAME}","q":([0-9]+),"t":({_INSTANT}),"e":"usage","u":({_USAGE})'))
 _CLOSED = re.compile(_CLOSE.replace("{writer}", _NAME))
 _WRITER = re.compile(rf'\{{"w":"({_NAME})"')
 
 
-class Note(NamedTuple):
-    """A note in a part told whole, in the texts of its journal."""
+class Said(NamedTuple):
+    """A note or a call in a part told whole, in the texts of its journal."""
 
     seq: str
     at_ns: str
@@ -87,7 +97,10 @@ class ToldPart(NamedTuple):
     """What was added, as a JSON object; empty: nothing."""
     end_ns: str
     end_lane: str
-    notes: tuple[Note, ...]
+    notes: tuple[Said, ...]
+    """Their texts are JSON without quotes."""
+    usages: tuple[Said, ...]
+    """Their texts are the JSON objects of usage facts."""
 
     def whole(self) -> WholePart:
         """Return what its run takes from it."""
@@ -148,8 +161,8 @@ def _side_by_side(found: tuple[str, ...], process: str) -> ToldPart | None:
     """Return the part of a match of `_STORY`."""
     story, last_ns, counts, later, last = found[0], *found[8:12]
     if later:
-        notes = [Note._make(note) for note in _NOTED.findall(later)]
-        return _part(process, story, found[1:8], _ADDED.findall(story), found[11:14], notes)
+        notes, usages = (tuple(map(Said._make, kind.findall(later))) for kind in (_NOTED, _USED))
+        return _part(process, story, found[1:8], _ADDED.findall(story), found[11:14], notes, usages)
     if last != ("2" if counts else "1"):
         return None
     return _made(process, story, found[1:8], int(last) - 1, last_ns or "0", counts, found[12:14])
@@ -161,15 +174,18 @@ def _line_by_line(story: list[str], process: str) -> ToldPart | None:
     if opened is None or closed is None:
         return None
     adds: list[tuple[str, ...]] = []
-    notes: list[Note] = []
+    notes: list[Said] = []
+    usages: list[Said] = []
     for line in story[1:-1]:
         if (added := _ADDED.fullmatch(line)) is not None:
             adds.append(added.groups())
         elif (noted := _NOTED.fullmatch(line)) is not None:
-            notes.append(Note._make(noted.groups()))
+            notes.append(Said._make(noted.groups()))
+        elif (used := _USED.fullmatch(line)) is not None:
+            usages.append(Said._make(used.groups()))
         else:
             return None
-    return _part(process, "".join(story), opened.groups(""), adds, closed.groups(), notes)
+    return _part(process, "".join(story), opened.groups(""), adds, closed.groups(), notes, usages)
 
 
 def _part(
@@ -178,18 +194,19 @@ def _part(
     opened: Sequence[str],
     adds: Sequence[tuple[str, ...]],
     closed: Sequence[str],
-    notes: Sequence[Note] = (),
+    notes: Sequence[Said] = (),
+    usages: Sequence[Said] = (),
 ) -> ToldPart | None:
     """Return the part these members tell of; None if its events are not numbered one after the other."""
-    between = [*adds, *notes]
+    between = [*adds, *notes, *usages]
     numbers = [*(seq for seq, _, _ in between), closed[0]]
-    if notes and adds:
-        numbers.sort(key=int)  # the two take turns; the journal has them in order
+    if notes or usages:
+        numbers.sort(key=int)  # the kinds take turns; the journal has them in order
     if numbers != [str(seq) for seq in range(1, len(between) + 2)]:
         return None
     last_ns = max((at_ns for _, at_ns, _ in between), default="0")
     counts = _sum(adds) if adds else ""
-    return _made(process, story, opened, len(between), last_ns, counts, closed[1:], tuple(notes))
+    return _made(process, story, opened, len(between), last_ns, counts, closed[1:], notes, usages)
 
 
 def _made(
@@ -200,11 +217,13 @@ def _made(
     last_ns: str,
     counts: str,
     ended: Sequence[str],
-    notes: tuple[Note, ...] = (),
+    notes: Sequence[Said] = (),
+    usages: Sequence[Said] = (),
 ) -> ToldPart:
     label = opened[5]
     client = json.loads(f'"{label}"') if "\\" in label else label
-    return ToldPart._make((process, client, between + 2, story, *opened, last_ns, counts, *ended, notes))
+    told = (process, client, between + 2, story, *opened, last_ns, counts, *ended)
+    return ToldPart._make((*told, tuple(notes), tuple(usages)))
 
 
 def _sum(adds: Sequence[tuple[str, ...]]) -> str:
