@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
+import tracemalloc
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -265,6 +266,19 @@ def test_a_part_with_notes_is_told_whole() -> None:
         [{**NOTE, "q": 1, "p": "D"}],
     ):
         assert told(OPEN, *between, {**CLOSE, "q": len(between) + 1}) == []
+
+
+@pytest.mark.parametrize("how", ["ok", "failed"])
+def test_texts_full_of_quotes_take_little_memory(how: str) -> None:
+    """A search that remembers each escape it could go back to takes a hundred times as much as the text."""
+    notes = [{**NOTE, "q": seq, "text": '{"a": "b\\n"}' * 300} for seq in range(1, 61)]
+    records = [record_of(event) for event in (OPEN, *notes, {**CLOSE, "q": 61, "how": how})]
+    tracemalloc.start()
+    parts, _ = tell(records, "p", at_once=100)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(parts) == (how == "ok")
+    assert peak < 12 * sum(map(len, records))
 
 
 FACT: Event = {"t": "ab" * 16, "s": "", "b": 0, "e": 0, "p": "cd" * 8, "in": 9, "out": 4, "sc": "jobspan"}

@@ -27,8 +27,11 @@ _PLAIN = r"[ !#-\[\]-~]"
 _NAME = f"{_PLAIN}+"
 _PAIR = r"d[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}"
 _CODE = rf"u(?:(?!00[0-7])[0-9a-ce-f][0-9a-f]{{3}}|d[0-7][0-9a-f]{{2}}|{_PAIR})"
-_TEXT = rf'(?!"){_PLAIN}*(?:\\(?:["\\]|{_CODE}){_PLAIN}*)*'
-"""What stands between the quotes of a JSON string: not empty, no control character, no surrogate alone."""
+_TEXT = rf'(?>(?!"){_PLAIN}*(?:\\(?:["\\]|{_CODE}){_PLAIN}*)*)'
+"""What stands between the quotes of a JSON string: not empty, no control character, no surrogate alone.
+
+There is one way to read it (`?>`): to remember others takes 300 bytes of memory for each escape.
+"""
 _SAID = _TEXT.replace(r'["\\]', r'["\\nrt]')
 """The same of several lines."""
 _INSTANT = "[1-8][0-9]{18}"
