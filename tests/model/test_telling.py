@@ -268,6 +268,15 @@ def test_a_part_with_notes_is_told_whole() -> None:
         assert told(OPEN, *between, {**CLOSE, "q": len(between) + 1}) == []
 
 
+def test_a_number_beyond_all_numbers_is_left_to_the_fold() -> None:
+    """To read it as a whole number raises, and would hold up the journal it stands in for good."""
+    for other in (ADD, NOTE):
+        records = [record_of(OPEN), record_of(other), record_of({**CLOSE, "q": 2})]
+        records[1] = records[1].replace(b'"q":%d' % other["q"], b'"q":' + b"9" * 5000)
+        parts, others = tell([*records, record_of(NOTE)], "p")
+        assert (parts, sorted(others)) == ([], sorted([*records, record_of(NOTE)]))
+
+
 @pytest.mark.parametrize("how", ["ok", "failed"])
 def test_texts_full_of_quotes_take_little_memory(how: str) -> None:
     """A search that remembers each escape it could go back to takes a hundred times as much as the text."""

@@ -36,6 +36,7 @@ _SAID = _TEXT.replace(r'["\\]', r'["\\nrt]')
 """The same of several lines."""
 _INSTANT = "[1-8][0-9]{18}"
 """Nanoseconds since the epoch, from 2001 to 2255: of equal length, so their texts sort as they do."""
+_SEQ = "[0-9]{1,18}"
 _LANE = "(?:0|-?[1-9][0-9]{0,17})"
 _COUNT = rf'"(?!errors"){_TEXT}":(?:0|[1-9][0-9]{{0,14}})'
 _COUNTS = rf"\{{{_COUNT}(?:,{_COUNT})*\}}"
@@ -45,8 +46,8 @@ _OPEN = _line(
     rf'"kind":"c","job":"({_NAME})","name":"(?P<label>{_TEXT})","client":"(?P=label)"(?:,"part":"({_TEXT})","attempt":1)?',
 )
 _ADD = _line(rf'"w":"(?P=uid)","q":1,"t":({_INSTANT}),"e":"add","c":({_COUNTS})')
-_LATER_ADD = _line(rf'"w":"(?P=uid)","q":[0-9]+,"t":{_INSTANT},"e":"add","c":{_COUNTS}')
-_CLOSE = _line(f'"w":"{{writer}}","q":([0-9]+),"t":({_INSTANT}),"e":"close","how":"ok","lane":({_LANE})')
+_LATER_ADD = _line(rf'"w":"(?P=uid)","q":{_SEQ},"t":{_INSTANT},"e":"add","c":{_COUNTS}')
+_CLOSE = _line(f'"w":"{{writer}}","q":({_SEQ}),"t":({_INSTANT}),"e":"close","how":"ok","lane":({_LANE})')
 _CLOSE_BY = _CLOSE.replace("{writer}", "(?P=uid)")
 _NUMBER = "(?:0|[1-9][0-9]{0,14})"
 _USAGE = (
@@ -55,16 +56,16 @@ _USAGE = (
     rf',"sc":"{_TEXT}"(?:,"m":"{_TEXT}")?(?:,"pr":"{_TEXT}")?,"h":true\}}'
 )
 """A call booked by hand of which only numbers and names are known (`jobspan.runs.usage.plain_usage`)."""
-_LATER = rf'"w":"(?P=uid)","q":[0-9]+,"t":{_INSTANT}'
+_LATER = rf'"w":"(?P=uid)","q":{_SEQ},"t":{_INSTANT}'
 _LATER_NOTE = _line(_LATER, f'"e":"note","text":"{_SAID}"')
 _LATER_USAGE = _line(_LATER, f'"e":"usage","u":{_USAGE}')
 _STORY = f"({_OPEN}(?:{_ADD})?((?:{_LATER_ADD}|{_LATER_NOTE}|{_LATER_USAGE})*){_CLOSE_BY})"
 """The events of one writer, side by side."""
 _STORY_OR_LINE = re.compile(f"{_STORY}|(.+\n)")
 _OPENED = re.compile(_OPEN)
-_ADDED = re.compile(_line(f'"w":"{_NAME}","q":([0-9]+),"t":({_INSTANT}),"e":"add","c":({_COUNTS})'))
-_NOTED = re.compile(_line(f'"w":"{_NAME}","q":([0-9]+),"t":({_INSTANT}),"e":"note","text":"({_SAID})"'))
-_USED = re.compile(_line(f'"w":"{_NAME}","q":([0-9]+),"t":({_INSTANT}),"e":"usage","u":({_USAGE})'))
+_ADDED = re.compile(_line(f'"w":"{_NAME}","q":({_SEQ}),"t":({_INSTANT}),"e":"add","c":({_COUNTS})'))
+_NOTED = re.compile(_line(f'"w":"{_NAME}","q":({_SEQ}),"t":({_INSTANT}),"e":"note","text":"({_SAID})"'))
+_USED = re.compile(_line(f'"w":"{_NAME}","q":({_SEQ}),"t":({_INSTANT}),"e":"usage","u":({_USAGE})'))
 _CLOSED = re.compile(_CLOSE.replace("{writer}", _NAME))
 _WRITER = re.compile(rf'\{{"w":"({_NAME})"')
 
