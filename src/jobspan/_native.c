@@ -352,6 +352,8 @@ static PyObject *make_pen(Line *line, PyObject *pid, PyObject *writer, PyObject 
     Types *types = PyType_GetModuleState(Py_TYPE((PyObject *)line));
     long number = writer == NULL ? -1 : PyLong_AsLong(pid);
     Pen *pen = NULL;
+    if (types != NULL && types->pen == NULL) /* the interpreter goes, and has cleared the module */
+        PyErr_SetString(PyExc_RuntimeError, "the compiled part is gone");
     if (types != NULL && !PyErr_Occurred())
         pen = (Pen *)((allocfunc)PyType_GetSlot(types->pen, Py_tp_alloc))(types->pen, 0);
     if (pen == NULL) {
