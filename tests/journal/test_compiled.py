@@ -7,6 +7,7 @@ import json
 import mmap
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -42,7 +43,7 @@ def test_the_compiled_part_is_installed_where_it_can_be() -> None:
         return
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     header = Path(sysconfig.get_path("include")) / "Python.h"
-    if subprocess.run(["sh", "-c", f"command -v {compiler}"], capture_output=True).returncode:
+    if shutil.which(compiler) is None:
         pytest.skip("there is no compiler")
     if not header.exists():
         pytest.skip("Python's headers are not installed")
@@ -61,6 +62,24 @@ def test_where_there_is_no_interpreter_lock_the_package_is_built_without_it(
     monkeypatch.setattr(sysconfig, "get_config_var", lambda name: not has_lock)
     runpy.run_path(str(SOURCE.parent / "setup.py"))
     assert set(asked) == ({"ext_modules", "options"} if has_lock else set())
+
+
+def test_it_compiles_without_a_warning() -> None:
+    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    include = sysconfig.get_path("include")
+    if native is None or shutil.which(compiler) is None or not (Path(include) / "Python.h").exists():
+        pytest.skip("it cannot be compiled here")
+    strict = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers", "-Werror"]
+    command = [
+        compiler,
+        "-std=c11",
+        "-fsyntax-only",
+        *strict,
+        f"-I{include}",
+        str(SOURCE / "jobspan" / "_native.c"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 class Compiled:
