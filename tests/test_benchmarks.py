@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from jobspan._compiled import native
 from tests.program import ROOT, run_python
 
 BLOCK, DECORATED, USAGE = "with client_run(): run.add()", "@client_run, add()", "record_usage()"
-MOST_CPU_OF_A_RAW_SPAN = {BLOCK: 0.75, DECORATED: 0.8, USAGE: 0.3}
-"""Measured 2026-11: 0.52, 0.55 and 0.16; the aim for a block is 0.4."""
+MOST_CPU_OF_A_RAW_SPAN = (
+    {BLOCK: 0.75, DECORATED: 0.8, USAGE: 0.3} if native is None else {BLOCK: 0.45, DECORATED: 0.5, USAGE: 0.2}
+)
+"""Measured 2026-11 on a quiet machine: 0.55, 0.58 and 0.15 in Python alone; 0.32, 0.36 and 0.11 compiled."""
 
 
 def test_a_block_costs_its_thread_less_than_a_raw_span(tmp_path: Path) -> None:
