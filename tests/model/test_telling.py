@@ -260,6 +260,7 @@ def test_a_part_with_notes_is_told_whole() -> None:
     assert {json.loads(f'"{note.text}"') for note in part.notes} == {NOTE["text"]}
     (part,) = told(OPEN, {**NOTE, "q": 1}, {**CLOSE, "q": 2})
     assert (part.counts, len(part.notes)) == ("", 1)
+    assert told(OPEN, {**NOTE, "q": 1}, {**ADD, "q": 3}, {**CLOSE, "q": 2}) == []
     for between in (
         [{**NOTE, "q": 1}, {**ADD, "q": 3}],
         [{**NOTE, "q": 1, "text": ""}],

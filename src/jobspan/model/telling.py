@@ -203,10 +203,10 @@ def _part(
 ) -> ToldPart | None:
     """Return the part these members tell of; None if its events are not numbered one after the other."""
     between = [*adds, *notes, *usages]
-    numbers = [*(seq for seq, _, _ in between), closed[0]]
+    numbers = [seq for seq, _, _ in between]
     if notes or usages:
         numbers.sort(key=int)  # the kinds take turns; the journal has them in order
-    if numbers != [str(seq) for seq in range(1, len(between) + 2)]:
+    if [*numbers, closed[0]] != [str(seq) for seq in range(1, len(between) + 2)]:
         return None
     last_ns = max((at_ns for _, at_ns, _ in between), default="0")
     counts = _sum(adds) if adds else ""
