@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from jobspan import _clock
 
@@ -137,6 +137,18 @@ class Ending:
             if all(seconds < lasted for seconds in amid.values()):
                 return
             _clock.sleep(_LOOK_SECONDS)
+
+
+def stay_interrupted() -> None:
+    """Let a process that Ctrl-C has ended still die of SIGINT, as its shell expects, once all work is done.
+
+    CPython keeps that in mind by a flag that every `exec` or `eval` of a text takes back, and dataclasses and
+    named tuples are made by such: modules loaded at the exit would make it exit code 1. An unhandled
+    `KeyboardInterrupt` in a text that is executed sets the flag again. Not in an interactive session.
+    """
+    if getattr(sys, "last_type", None) is KeyboardInterrupt and not hasattr(sys, "ps1"):
+        with suppress(KeyboardInterrupt):
+            exec("raise KeyboardInterrupt")
 
 
 ending = Ending()

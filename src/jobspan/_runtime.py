@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobspan import _clock, _signals
 from jobspan._composition import Runtime
-from jobspan._ending import ending
+from jobspan._ending import ending, stay_interrupted
 from jobspan._guard import guard, guarded
 from jobspan._health import Health
 from jobspan._settings import load
@@ -198,6 +198,7 @@ def _at_exit() -> None:
         with guarded("shutdown"):
             old.shutdown(max(0.0, until - _clock.monotonic()))
     ending.settle()
+    stay_interrupted()
 
 
 atexit.register(_at_exit)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.faults.process import jobs, run
+from tests.faults.process import PRELUDE, environment, jobs, run
 from tests.program import run_python
 
 HANGING = """
@@ -40,6 +43,29 @@ def test_a_hundred_thousand_unfolded_events_do_not_hold_up_the_exit(ledger: Path
     (ended,) = run(ledger, BACKLOG)
     assert time.time() - float(ended) < 2.5
     assert jobs(ledger)[0]["status"] == "Completed"
+
+
+INTERRUPTED = """
+try:
+    with job("a") as j:
+        j.add(leads=1)
+        os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    if {is_caught}: sys.exit(3)
+    raise
+"""
+
+
+@pytest.mark.parametrize(("is_caught", "code"), [(False, -signal.SIGINT), (True, 3)])
+def test_what_is_loaded_at_the_exit_leaves_a_process_dying_of_ctrl_c(
+    ledger: Path, is_caught: bool, code: int
+) -> None:
+    text = PRELUDE + INTERRUPTED.format(is_caught=is_caught)
+    done = subprocess.run(
+        [sys.executable, "-c", text], env=environment(ledger), capture_output=True, timeout=60
+    )
+    assert done.returncode == code, done.stderr
+    assert jobs(ledger)[0]["status"] == "Canceled"
 
 
 def test_a_child_forked_by_c_code_leaves_the_open_ledger_alone(ledger: Path) -> None:
